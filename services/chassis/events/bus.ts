@@ -1,0 +1,34 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+
+/** Stops a subscription; resolves when the handler runs no more. */
+export type Unsubscribe = () => Promise<void>;
+
+/**
+ * Events between services. The subject is the message's `typeName`; it is never typed as a string.
+ *
+ * A broadcast is delivered at most once to every subscriber there is at that moment. A durable event is delivered at
+ * least once to one member of every named consumer group, also when no consumer runs at the moment of publishing.
+ */
+export interface EventBus {
+  /** Sends a broadcast. Never throws and never waits: a bus that is down loses it. */
+  publish<S extends DescMessage>(schema: S, message: MessageShape<S>): void;
+  /** Receives broadcasts. A handler that throws is logged; others still run. */
+  subscribe<S extends DescMessage>(schema: S, handler: (message: MessageShape<S>) => void): Unsubscribe;
+  /**
+   * Resolves when every message is stored durably (or, in process, handled). Rejects when one is not; the caller then
+   * sends all of them again: consumers are idempotent.
+   */
+  publishDurable<S extends DescMessage>(schema: S, messages: readonly MessageShape<S>[]): Promise<void>;
+  /**
+   * Receives durable events in batches. A batch is acknowledged when the handler resolves, and delivered again, after a
+   * pause, when it rejects.
+   */
+  subscribeDurable<S extends DescMessage>(
+    schema: S,
+    group: string,
+    handler: (batch: readonly MessageShape<S>[]) => Promise<void>,
+  ): Promise<Unsubscribe>;
+  /** Whether the bus can deliver now. */
+  readonly connected: boolean;
+  close(): Promise<void>;
+}

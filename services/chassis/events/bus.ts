@@ -6,8 +6,9 @@ export type Unsubscribe = () => Promise<void>;
 /**
  * Events between services. The subject is the message's `typeName`; it is never typed as a string.
  *
- * A broadcast is delivered at most once to every subscriber there is at that moment. A durable event is delivered at
- * least once to one member of every named consumer group, also when no consumer runs at the moment of publishing.
+ * A broadcast is delivered at most once to every subscriber there is at that moment. A durable event is a work item: it
+ * is delivered at least once to one member of the consumer group of its type, also when nobody consumes at the moment of
+ * publishing. A type has one group.
  */
 export interface EventBus {
   /** Sends a broadcast. Never throws and never waits: a bus that is down loses it. */

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/quota_service.proto.
  */
 export const file_sluice_accounting_v1_quota_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSKoAQoJU2NvcGVOZWVkEjAKBmxpbWl0cxgBIAEoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuU2NvcGVMaW1pdHMSKwoEbmVlZBgCIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSKwoEd2FudBgDIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSDwoHcGFydGlhbBgEIAEoCCJOCgxMZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSLwoGc2NvcGVzGAIgAygLMh8uc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVOZWVkIqsBCgVHcmFudBINCgVzY29wZRgBIAEoCRIuCgdncmFudGVkGAIgASgLMh0uc2x1aWNlLmFjY291bnRpbmcudjEuQW1vdW50cxIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCg9yYXRlX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjwKDUxlYXNlUmVzcG9uc2USKwoGZ3JhbnRzGAEgAygLMhsuc2x1aWNlLmFjY291bnRpbmcudjEuR3JhbnQiSwoLU2NvcGVSZXR1cm4SDQoFc2NvcGUYASABKAkSLQoGdW51c2VkGAIgASgLMh0uc2x1aWNlLmFjY291bnRpbmcudjEuQW1vdW50cyJfCg5SZWxlYXNlUmVxdWVzdBINCgVvd25lchgBIAEoCRIxCgZzY29wZXMYAiADKAsyIS5zbHVpY2UuYWNjb3VudGluZy52MS5TY29wZVJldHVybhILCgNhbGwYAyABKAgiEQoPUmVsZWFzZVJlc3BvbnNlIi0KDUxlYXNlUmVjYWxsZWQSDQoFc2NvcGUYASABKAkSDQoFb3duZXIYAiABKAkyuAEKDFF1b3RhU2VydmljZRJQCgVMZWFzZRIiLnNsdWljZS5hY2NvdW50aW5nLnYxLkxlYXNlUmVxdWVzdBojLnNsdWljZS5hY2NvdW50aW5nLnYxLkxlYXNlUmVzcG9uc2USVgoHUmVsZWFzZRIkLnNsdWljZS5hY2NvdW50aW5nLnYxLlJlbGVhc2VSZXF1ZXN0GiUuc2x1aWNlLmFjY291bnRpbmcudjEuUmVsZWFzZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_accounting_v1_quota, file_sluice_inference_v1_limits]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSKoAQoJU2NvcGVOZWVkEjAKBmxpbWl0cxgBIAEoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuU2NvcGVMaW1pdHMSKwoEbmVlZBgCIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSKwoEd2FudBgDIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSDwoHcGFydGlhbBgEIAEoCCJOCgxMZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSLwoGc2NvcGVzGAIgAygLMh8uc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVOZWVkItoBCgVHcmFudBINCgVzY29wZRgBIAEoCRIuCgdncmFudGVkGAIgASgLMh0uc2x1aWNlLmFjY291bnRpbmcudjEuQW1vdW50cxIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCg9yYXRlX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoNTGVhc2VSZXNwb25zZRIrCgZncmFudHMYASADKAsyGy5zbHVpY2UuYWNjb3VudGluZy52MS5HcmFudCJ6CgtTY29wZVJldHVybhINCgVzY29wZRgBIAEoCRItCgZ1bnVzZWQYAiABKAsyHS5zbHVpY2UuYWNjb3VudGluZy52MS5BbW91bnRzEi0KCWxlYXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXwoOUmVsZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSMQoGc2NvcGVzGAIgAygLMiEuc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVSZXR1cm4SCwoDYWxsGAMgASgIIhEKD1JlbGVhc2VSZXNwb25zZSItCg1MZWFzZVJlY2FsbGVkEg0KBXNjb3BlGAEgASgJEg0KBW93bmVyGAIgASgJMrgBCgxRdW90YVNlcnZpY2USUAoFTGVhc2USIi5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlcXVlc3QaIy5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlc3BvbnNlElYKB1JlbGVhc2USJC5zbHVpY2UuYWNjb3VudGluZy52MS5SZWxlYXNlUmVxdWVzdBolLnNsdWljZS5hY2NvdW50aW5nLnYxLlJlbGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_accounting_v1_quota, file_sluice_inference_v1_limits]);
 
 /**
  * ScopeNeed is what a router wants of one scope.
@@ -122,6 +122,14 @@ export type Grant = Message<"sluice.accounting.v1.Grant"> & {
    * @generated from field: google.protobuf.Timestamp rate_expires_at = 4;
    */
   rateExpiresAt?: Timestamp | undefined;
+
+  /**
+   * Names the part of the sliding window that the granted requests and tokens are counted in. The router copies it to
+   * `Settlement.leased_at` and `ScopeReturn.leased_at` of what it takes from this grant.
+   *
+   * @generated from field: google.protobuf.Timestamp leased_at = 5;
+   */
+  leasedAt?: Timestamp | undefined;
 };
 
 /**
@@ -171,6 +179,14 @@ export type ScopeReturn = Message<"sluice.accounting.v1.ScopeReturn"> & {
    * @generated from field: sluice.accounting.v1.Amounts unused = 2;
    */
   unused?: Amounts | undefined;
+
+  /**
+   * `Grant.leased_at` of the requests and tokens that go back; without it money and slots go back, and requests and
+   * tokens stay counted. A scope may be listed once per grant.
+   *
+   * @generated from field: google.protobuf.Timestamp leased_at = 3;
+   */
+  leasedAt?: Timestamp | undefined;
 };
 
 /**
@@ -272,6 +288,10 @@ export const QuotaService: GenService<{
    * of every named wallet. Fails with RESOURCE_EXHAUSTED and a GatewayError that says which limit of which scope is
    * reached and when to try again.
    *
+   * A wallet whose TTL passed counts against nobody, but its owner still owes what it holds: the next Lease of the owner
+   * counts the old money and slots again beside the new ones, and is refused where they no longer fit. An owner that
+   * lost its wallet to the TTL therefore releases the unused part before, or instead of, leasing again.
+   *
    * @generated from rpc sluice.accounting.v1.QuotaService.Lease
    */
   lease: {
@@ -280,8 +300,10 @@ export const QuotaService: GenService<{
     output: typeof LeaseResponseSchema;
   },
   /**
-   * Gives back unused amounts, and drops the owner's wallets where `all` is set (at shutdown, or by the adopter of a
-   * dead router's journal). Idempotent for `all`; otherwise repeated calls give back more, never below zero.
+   * Gives back unused amounts, and closes the owner's wallets where `all` is set (at shutdown, or by the adopter of a
+   * dead router's journal). Slots go back at once. Money that is neither named as unused nor settled yet may belong to
+   * records that are still on the event bus, so it stays reserved for a grace of 2 seconds. Idempotent for `all`;
+   * otherwise repeated calls give back more, never below zero.
    *
    * @generated from rpc sluice.accounting.v1.QuotaService.Release
    */

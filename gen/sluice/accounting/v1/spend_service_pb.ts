@@ -4,13 +4,14 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/accounting/v1/spend_service.proto.
  */
 export const file_sluice_accounting_v1_spend_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIk4KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMiRAoQR2V0U3BlbmRSZXNwb25zZRIwCgZzcGVuZHMYASADKAsyIC5zbHVpY2UuYWNjb3VudGluZy52MS5TY29wZVNwZW5kMm4KDFNwZW5kU2VydmljZRJeCghHZXRTcGVuZBIlLnNsdWljZS5hY2NvdW50aW5nLnYxLkdldFNwZW5kUmVxdWVzdBomLnNsdWljZS5hY2NvdW50aW5nLnYxLkdldFNwZW5kUmVzcG9uc2UiA5ACAWIGcHJvdG8z");
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIk4KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMiRAoQR2V0U3BlbmRSZXNwb25zZRIwCgZzcGVuZHMYASADKAsyIC5zbHVpY2UuYWNjb3VudGluZy52MS5TY29wZVNwZW5kIrYBChRMaXN0U3BlbmRMb2dzUmVxdWVzdBIPCgdhcGlfa2V5GAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJEhYKCXN1bW1hcml6ZRgGIAEoCEgAiAEBEhIKBWxpbWl0GAcgASgNSAGIAQFCDAoKX3N1bW1hcml6ZUIICgZfbGltaXQiLQoVTGlzdFNwZW5kTG9nc1Jlc3BvbnNlEhQKBGxvZ3MYASABKAxCBrK7GAIIAjL7AQoMU3BlbmRTZXJ2aWNlEl4KCEdldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXNwb25zZSIDkAIBEooBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIJACAaq7GBkKD0dFVCAvc3BlbmQvbG9ncxABIgRsb2dzYgZwcm90bzM", [file_sluice_rest_v1_rest]);
 
 /**
  * GetSpendRequest names scopes.
@@ -90,6 +91,95 @@ export const GetSpendResponseSchema: GenMessage<GetSpendResponse> = /*@__PURE__*
   messageDesc(file_sluice_accounting_v1_spend_service, 2);
 
 /**
+ * ListSpendLogsRequest selects recorded calls. Every field that is set narrows the answer.
+ *
+ * @generated from message sluice.accounting.v1.ListSpendLogsRequest
+ */
+export type ListSpendLogsRequest = Message<"sluice.accounting.v1.ListSpendLogsRequest"> & {
+  /**
+   * A key, or the hash of one.
+   *
+   * @generated from field: string api_key = 1;
+   */
+  apiKey: string;
+
+  /**
+   * The user of the key.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * A record id, or the call id that the client saw.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+
+  /**
+   * First day, `YYYY-MM-DD`, UTC.
+   *
+   * @generated from field: string start_date = 4;
+   */
+  startDate: string;
+
+  /**
+   * Last day, `YYYY-MM-DD`, UTC, included.
+   *
+   * @generated from field: string end_date = 5;
+   */
+  endDate: string;
+
+  /**
+   * With both dates: true or absent answers one sum per day instead of rows. Without both dates it has no meaning.
+   *
+   * @generated from field: optional bool summarize = 6;
+   */
+  summarize?: boolean | undefined;
+
+  /**
+   * At most this many rows, 1 to 1000; absent means 100. Sums per day are not limited by it.
+   *
+   * @generated from field: optional uint32 limit = 7;
+   */
+  limit?: number | undefined;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ListSpendLogsRequest.
+ * Use `create(ListSpendLogsRequestSchema)` to create a new message.
+ */
+export const ListSpendLogsRequestSchema: GenMessage<ListSpendLogsRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 3);
+
+/**
+ * ListSpendLogsResponse holds the answer in LiteLLM's form, whose keys depend on the data.
+ *
+ * @generated from message sluice.accounting.v1.ListSpendLogsResponse
+ */
+export type ListSpendLogsResponse = Message<"sluice.accounting.v1.ListSpendLogsResponse"> & {
+  /**
+   * A JSON array. Of rows: LiteLLM's columns (`request_id`, `call_type`, `api_key`, `spend` in US dollars,
+   * `total_tokens`, `prompt_tokens`, `completion_tokens`, `startTime`, `endTime`, `completionStartTime`, `model`,
+   * `model_id`, `model_group`, `custom_llm_provider`, `api_base`, `user`, `metadata`, `cache_hit`, `request_tags`,
+   * `team_id`, `end_user`, `status`, `session_id`) and the gateway's own (`record_id`, `cost_nano_usd`, `cost_state`,
+   * `stream`, `cached_tokens`, `reasoning_tokens`, `deployment`, `upstream_model`, `finish_reason`, and so on). Of days:
+   * `startTime`, `spend`, `users` and `models` (spend by name), and the spend of every key under the key's hash.
+   *
+   * @generated from field: bytes logs = 1;
+   */
+  logs: Uint8Array;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ListSpendLogsResponse.
+ * Use `create(ListSpendLogsResponseSchema)` to create a new message.
+ */
+export const ListSpendLogsResponseSchema: GenMessage<ListSpendLogsResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 4);
+
+/**
  * SpendService answers what was spent.
  *
  * @generated from service sluice.accounting.v1.SpendService
@@ -104,6 +194,17 @@ export const SpendService: GenService<{
     methodKind: "unary";
     input: typeof GetSpendRequestSchema;
     output: typeof GetSpendResponseSchema;
+  },
+  /**
+   * Lists recorded calls, newest first, or their sums per day. Admin only. Fails with INVALID_ARGUMENT where a date or
+   * the limit is malformed. A record appears within a second of the end of its call.
+   *
+   * @generated from rpc sluice.accounting.v1.SpendService.ListSpendLogs
+   */
+  listSpendLogs: {
+    methodKind: "unary";
+    input: typeof ListSpendLogsRequestSchema;
+    output: typeof ListSpendLogsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sluice_accounting_v1_spend_service, 0);

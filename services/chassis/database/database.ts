@@ -1,0 +1,132 @@
+import type { MigrationObject } from "@mikro-orm/core";
+import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
+import { guardAgainstHungQueries } from "#chassis/database/hung-query-guard.ts";
+import { migrate } from "#chassis/database/migrate.ts";
+import { gatewayError } from "#chassis/errors.ts";
+import type { Logger } from "#chassis/log.ts";
+import type { Secret } from "#chassis/secret.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+
+export { databaseError, isUniqueViolation } from "#chassis/database/database-error.ts";
+
+/** The database of one service: one PostgreSQL schema that no other service reads. */
+export interface Database {
+  /** A fresh entity manager with an identity map of its own. Make one per request. */
+  em(): SqlEntityManager;
+  /**
+   * Runs the work in one transaction on a fresh entity manager, commits when it resolves and rolls back when it
+   * rejects. Errors come as the driver threw them; `databaseError` turns them into what a peer may see.
+   */
+  transaction<T>(work: (em: SqlEntityManager) => Promise<T>): Promise<T>;
+  /** Whether the database answers now. Resolves within two seconds and never rejects. */
+  ping(): Promise<boolean>;
+  /** Closes all connections. Statements in flight may finish for five seconds; later use is UNAVAILABLE. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgresql://user:password@host:port/database`, or with `?host=/directory` for a Unix socket. */
+  readonly url: Secret;
+  /** The service's PostgreSQL schema; created if missing. A lower-case word. */
+  readonly schema: string;
+  readonly entities: NonNullable<Options["entities"]>;
+  /** In the order in which they apply, each with the name under which it is remembered. */
+  readonly migrations: readonly MigrationObject[];
+  readonly poolSize?: number;
+  /** Limit of opening a connection or of waiting for a free one of the pool. */
+  readonly connectTimeoutMs?: number;
+  /** Limit of one statement. The server cancels it; if the server does not even answer, the connection is dropped. */
+  readonly statementTimeoutMs?: number;
+  readonly log: Logger;
+}
+
+const pingTimeoutMs = 2000;
+const closeTimeoutMs = 5000;
+
+/**
+ * Opens a service's database: checks the address, applies the service's migrations and returns. Rejects where the
+ * database cannot be reached now; afterwards lost connections are replaced by new ones as they are needed.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  if (!/^[a-z][a-z0-9_]*$/.test(options.schema)) throw new Error(`not a schema name: ${options.schema}`);
+  await migrate({
+    connection: connectionOptions(options, 2, 0),
+    schema: options.schema,
+    migrations: options.migrations,
+    log: options.log,
+  });
+  const orm = await MikroORM.init({
+    ...connectionOptions(options, options.poolSize ?? 10, options.statementTimeoutMs ?? 30_000),
+    entities: options.entities,
+    discovery: { warnWhenNoEntities: false },
+  });
+  const state = { closed: false };
+  const fork = () => {
+    if (state.closed) throw gatewayError(Reason.UNAVAILABLE, "The database is closed: the process shuts down.");
+    return orm.em.fork();
+  };
+  return {
+    em: fork,
+    transaction: async (work) => fork().transactional(work),
+    async ping() {
+      if (state.closed) return false;
+      const answer = fork().execute("select 1");
+      return within(
+        pingTimeoutMs,
+        answer.then(
+          () => true,
+          () => false,
+        ),
+        false,
+      );
+    },
+    async close() {
+      state.closed = true;
+      await within(closeTimeoutMs, orm.close(true), undefined);
+    },
+  };
+}
+
+function connectionOptions(options: DatabaseOptions, poolSize: number, statementTimeoutMs: number): Options {
+  const { log, schema } = options;
+  return {
+    dbName: databaseName(options.url),
+    schema,
+    pool: { min: 0, max: poolSize, idleTimeoutMillis: 60_000 },
+    driverOptions: {
+      connectionString: options.url.reveal(),
+      application_name: `sluice-${schema}`,
+      connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+      keepAlive: true,
+      allowExitOnIdle: true,
+      ...(statementTimeoutMs > 0
+        ? { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 2000 }
+        : {}),
+      onPoolCreated: guardAgainstHungQueries,
+    },
+    metadataCache: { enabled: false },
+    ensureDatabase: false,
+    debug: ["info"],
+    colors: false,
+    logger: (message) => (/error/i.test(message) ? log.warn : log.debug)("database", { schema, detail: message }),
+  };
+}
+
+function databaseName(url: Secret): string {
+  const text = url.reveal();
+  const parsed = URL.parse(text);
+  if (parsed === null || !/^postgres(ql)?:$/.test(parsed.protocol) || parsed.pathname.length < 2) {
+    throw new Error("the database address must have the form postgresql://user:password@host:port/database");
+  }
+  return decodeURIComponent(parsed.pathname.slice(1));
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>, otherwise: T): Promise<T> {
+  const { promise, resolve } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => resolve(otherwise), timeoutMs);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,184 @@
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import { connect, type NatsConnection, type Subscription } from "@nats-io/transport-node";
+import { errorText, type Logger } from "../log.ts";
+import type { Secret } from "../secret.ts";
+import type { EventBus, Unsubscribe } from "./bus.ts";
+import { consumeDurable, streamName } from "./nats-consumer.ts";
+
+export interface NatsOptions {
+  /** `nats://host:port`, several separated by commas. */
+  readonly url: string;
+  readonly token: Secret | undefined;
+  /** Shown in the server's connection list. */
+  readonly name: string;
+  readonly log: Logger;
+}
+
+const retryMs = 1000;
+/** What a server that stays down may cost in disk once it is back: a week of unconsumed events. */
+const maxAgeNanos = 7 * 24 * 3600 * 1e9;
+
+/**
+ * The bus over NATS: broadcasts are core subjects, durable events a JetStream work queue per message type. It connects in
+ * the background and reconnects for ever, so that a service starts and serves while NATS is down.
+ */
+export class NatsBus implements EventBus {
+  readonly #log: Logger;
+  readonly #closing = new AbortController();
+  readonly #broadcasts = new Set<Broadcast>();
+  readonly #streams = new Set<string>();
+  readonly #connecting: Promise<NatsConnection | undefined>;
+  #connection: NatsConnection | undefined;
+  #live = false;
+
+  constructor(options: NatsOptions) {
+    this.#log = options.log;
+    this.#connecting = connectForever(options, this.#closing.signal, (connection) => this.#attach(connection));
+  }
+
+  get connected(): boolean {
+    return this.#live && this.#connection?.isClosed() === false;
+  }
+
+  publish<S extends DescMessage>(schema: S, message: MessageShape<S>): void {
+    try {
+      if (this.#connection?.isClosed() === false) this.#connection.publish(schema.typeName, toBinary(schema, message));
+    } catch (error) {
+      this.#log.warn("broadcast lost", { event: schema.typeName, error: errorText(error) });
+    }
+  }
+
+  subscribe<S extends DescMessage>(schema: S, handler: (message: MessageShape<S>) => void): Unsubscribe {
+    const broadcast = createBroadcast(schema, handler, this.#log);
+    this.#broadcasts.add(broadcast);
+    if (this.#connection !== undefined) broadcast.attach(this.#connection);
+    return async () => {
+      this.#broadcasts.delete(broadcast);
+      broadcast.detach();
+    };
+  }
+
+  async publishDurable<S extends DescMessage>(schema: S, messages: readonly MessageShape<S>[]): Promise<void> {
+    if (this.#connection === undefined || !this.connected) throw new Error("NATS is not connected");
+    await this.#ensureStream(this.#connection, schema);
+    const client = jetstream(this.#connection, { timeout: 5000 });
+    try {
+      await Promise.all(messages.map((message) => client.publish(schema.typeName, toBinary(schema, message))));
+    } catch (error) {
+      this.#streams.delete(schema.typeName);
+      throw error;
+    }
+  }
+
+  async subscribeDurable<S extends DescMessage>(
+    schema: S,
+    group: string,
+    handler: (batch: readonly MessageShape<S>[]) => Promise<void>,
+  ): Promise<Unsubscribe> {
+    return consumeDurable({ schema, group, handler, log: this.#log }, this.#closing.signal, async () => {
+      const connection = await this.#connecting;
+      if (connection === undefined) return undefined;
+      this.#streams.delete(schema.typeName);
+      await this.#ensureStream(connection, schema);
+      return connection;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#connecting;
+    await this.#connection?.drain().catch(() => this.#connection?.close());
+  }
+
+  #attach(connection: NatsConnection): void {
+    this.#connection = connection;
+    this.#live = true;
+    for (const broadcast of this.#broadcasts) broadcast.attach(connection);
+    void watch(connection, this.#log, (live) => {
+      this.#live = live;
+    });
+  }
+
+  async #ensureStream(connection: NatsConnection, schema: DescMessage): Promise<void> {
+    if (this.#streams.has(schema.typeName)) return;
+    const manager = await jetstreamManager(connection, { timeout: 5000 });
+    await manager.streams.add({
+      name: streamName(schema),
+      subjects: [schema.typeName],
+      retention: RetentionPolicy.Workqueue,
+      storage: StorageType.File,
+      max_age: maxAgeNanos,
+    });
+    this.#streams.add(schema.typeName);
+  }
+}
+
+/** A broadcast subscription, attached anew to every connection. */
+interface Broadcast {
+  attach(connection: NatsConnection): void;
+  detach(): void;
+}
+
+function createBroadcast<S extends DescMessage>(
+  schema: S,
+  handler: (message: MessageShape<S>) => void,
+  log: Logger,
+): Broadcast {
+  let subscription: Subscription | undefined;
+  return {
+    attach(connection) {
+      subscription = connection.subscribe(schema.typeName, {
+        callback: (error, message) => {
+          try {
+            if (error === null) handler(fromBinary(schema, message.data));
+          } catch (failure) {
+            log.error("event handler failed", { event: schema.typeName, error: errorText(failure) });
+          }
+        },
+      });
+    },
+    detach() {
+      subscription?.unsubscribe();
+    },
+  };
+}
+
+async function connectForever(
+  options: NatsOptions,
+  signal: AbortSignal,
+  onConnect: (connection: NatsConnection) => void,
+): Promise<NatsConnection | undefined> {
+  let warned = false;
+  while (!signal.aborted) {
+    try {
+      const connection = await connect({
+        servers: options.url.split(","),
+        name: options.name,
+        token: options.token?.reveal(),
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: retryMs,
+      });
+      onConnect(connection);
+      return connection;
+    } catch (error) {
+      if (!warned) options.log.warn("NATS does not answer, trying on", { url: options.url, error: errorText(error) });
+      warned = true;
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
+  }
+  return undefined;
+}
+
+/** A connection that is reconnecting still counts as open for the client, so its status is followed. */
+async function watch(connection: NatsConnection, log: Logger, report: (live: boolean) => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "disconnect") {
+      report(false);
+      log.warn("NATS connection lost, reconnecting");
+    } else if (status.type === "reconnect") {
+      report(true);
+      log.info("NATS connection is back");
+    }
+  }
+}

@@ -1,0 +1,279 @@
+/** The bytes are no JSON object, as far as the scanner had to look. */
+export class JsonObjectProblem extends Error {
+  override readonly name = "JsonObjectProblem";
+}
+
+/** One member at the top of an object. Offsets count bytes; `end` points behind the last byte. */
+export interface JsonMember {
+  /** The name with its escapes resolved. */
+  readonly name: string;
+  /** Behind the `{` or `,` that precedes the member, before any white space. */
+  readonly start: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
+  /** At the `,` or `}` that follows the member, behind any white space. */
+  readonly end: number;
+}
+
+/** Changes to the top of an object. The values are JSON texts and are not checked. */
+export interface JsonEdits {
+  /** Replaces the value wherever the name stands, duplicates included; else appends the member. Wins over `remove`. */
+  readonly set?: Readonly<Record<string, string>>;
+  /** Appends the member if the name does not stand in the input; a `null` counts as standing there. */
+  readonly setIfAbsent?: Readonly<Record<string, string>>;
+  /** Takes the member out wherever the name stands. */
+  readonly remove?: readonly string[];
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const comma = 0x2c;
+const colon = 0x3a;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const maxDepth = 10_000;
+/** How far a loop is faster than a native search. */
+const nearBytes = 512;
+const scalar = /^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)$/;
+
+/**
+ * Finds the members at the top of a JSON object without parsing it, in the order of the input, duplicates included (of
+ * those the last one is the one `JSON.parse` takes). Names are compared after their escapes are resolved, so that no
+ * spelling of a name escapes an edit. What lies inside a value is skipped by its strings and brackets and is not checked
+ * further.
+ *
+ * @throws JsonObjectProblem where the input is not one JSON object with nothing but white space around it, or nests
+ * deeper than 10,000 levels.
+ */
+export function findMembers(bytes: Uint8Array): JsonMember[] {
+  const members: JsonMember[] = [];
+  const opened = skipSpace(bytes, 0);
+  if (bytes[opened] !== openBrace) throw new JsonObjectProblem("expected a JSON object");
+  let start = opened + 1;
+  let at = skipSpace(bytes, start);
+  if (bytes[at] === closeBrace) {
+    expectEnd(bytes, at + 1);
+    return members;
+  }
+  for (;;) {
+    const nameEnd = skipString(bytes, at);
+    const afterName = skipSpace(bytes, nameEnd);
+    if (bytes[afterName] !== colon) throw new JsonObjectProblem(`expected ":" at byte ${afterName}`);
+    const valueStart = skipSpace(bytes, afterName + 1);
+    const valueEnd = skipValue(bytes, valueStart);
+    const end = skipSpace(bytes, valueEnd);
+    members.push({ name: readName(bytes, at, nameEnd), start, valueStart, valueEnd, end });
+    if (bytes[end] === closeBrace) {
+      expectEnd(bytes, end + 1);
+      return members;
+    }
+    if (bytes[end] !== comma) throw new JsonObjectProblem(`expected "," or "}" at byte ${end}`);
+    start = end + 1;
+    at = skipSpace(bytes, start);
+  }
+}
+
+/**
+ * Edits the top of a JSON object by splicing. Every byte that no edit touches stays as it is: order, white space, big
+ * numbers, unknown members. New members come last. Returns the input itself where nothing changes.
+ *
+ * @throws JsonObjectProblem as `findMembers` does.
+ */
+export function editJson(bytes: Uint8Array, edits: JsonEdits): Uint8Array {
+  return editMembers(bytes, findMembers(bytes), edits);
+}
+
+/** `editJson` for a caller that has found the members already: the input is not scanned a second time. */
+export function editMembers(bytes: Uint8Array, members: readonly JsonMember[], edits: JsonEdits): Uint8Array {
+  const { set = {}, setIfAbsent = {}, remove = [] } = edits;
+  const isThere = (name: string) => members.some((member) => member.name === name);
+  const added = Object.entries(set).filter(([name]) => !isThere(name));
+  for (const entry of Object.entries(setIfAbsent)) {
+    if (!isThere(entry[0]) && !Object.hasOwn(set, entry[0])) added.push(entry);
+  }
+  const splice = new Splice(bytes, members[0]?.start ?? skipSpace(bytes, 0) + 1);
+  for (const member of members) {
+    if (Object.hasOwn(set, member.name)) splice.replace(member, set[member.name] ?? "null");
+    else if (remove.includes(member.name)) splice.drop();
+    else splice.keep(member);
+  }
+  for (const [name, value] of added) splice.append(`${JSON.stringify(name)}:${value}`);
+  return splice.finish(members.at(-1)?.end);
+}
+
+/** The member of that name that `JSON.parse` takes: the last one. */
+export function findMember(members: readonly JsonMember[], name: string): JsonMember | undefined {
+  return members.findLast((member) => member.name === name);
+}
+
+/** The parsed value of a member. */
+export function readMember(bytes: Uint8Array, member: JsonMember): unknown {
+  const { buffer, byteOffset } = bytes;
+  const text = Buffer.from(buffer, byteOffset + member.valueStart, member.valueEnd - member.valueStart).toString();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new JsonObjectProblem(`malformed value at byte ${member.valueStart}`);
+  }
+}
+
+/** Puts an edited object together from ranges of the input, as long as possible, and new texts between them. */
+class Splice {
+  readonly #bytes: Uint8Array;
+  readonly #parts: Uint8Array[] = [];
+  /** The range that is being extended. */
+  #from = 0;
+  #to: number;
+  #empty = true;
+  #gap = false;
+
+  /** `opened` is the offset behind the opening brace. */
+  constructor(bytes: Uint8Array, opened: number) {
+    this.#bytes = bytes;
+    this.#to = opened;
+  }
+
+  keep(member: JsonMember): void {
+    this.#place(member);
+    this.#to = member.valueEnd;
+  }
+
+  replace(member: JsonMember, value: string): void {
+    this.#place(member);
+    this.#to = member.valueStart;
+    this.#insert(value, member.valueEnd);
+  }
+
+  drop(): void {
+    this.#gap = true;
+  }
+
+  append(text: string): void {
+    this.#insert(this.#empty ? text : `,${text}`, this.#to);
+    this.#empty = false;
+  }
+
+  /** `closed` is where the last member of the input ends; the closing brace is there. */
+  finish(closed: number | undefined): Uint8Array {
+    if (this.#gap && closed !== undefined) this.#insert("", closed);
+    this.#to = this.#bytes.length;
+    if (this.#parts.length === 0) return this.#bytes;
+    this.#parts.push(this.#bytes.subarray(this.#from, this.#to));
+    return Buffer.concat(this.#parts);
+  }
+
+  /** Goes on to a member that stays. Behind a gap the comma before it may be missing. */
+  #place(member: JsonMember): void {
+    if (this.#gap) this.#insert(this.#empty ? "" : ",", member.start);
+    this.#gap = false;
+    this.#empty = false;
+  }
+
+  /** Ends the range, adds a text, and begins a new range. */
+  #insert(text: string, next: number): void {
+    if (this.#from < this.#to) this.#parts.push(this.#bytes.subarray(this.#from, this.#to));
+    if (text !== "") this.#parts.push(Buffer.from(text));
+    this.#from = next;
+    this.#to = next;
+  }
+}
+
+function readName(bytes: Uint8Array, start: number, end: number): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString();
+  if (!text.includes("\\")) return text.slice(1, -1);
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    throw new JsonObjectProblem(`malformed name at byte ${start}`);
+  }
+}
+
+function expectEnd(bytes: Uint8Array, from: number): void {
+  const end = skipSpace(bytes, from);
+  if (end !== bytes.length) throw new JsonObjectProblem(`expected the end of the input at byte ${end}`);
+}
+
+function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at += 1;
+  }
+}
+
+function skipValue(bytes: Uint8Array, start: number): number {
+  const first = bytes[start];
+  if (first === quote) return skipString(bytes, start);
+  if (first === openBrace || first === openBracket) return skipNested(bytes, start);
+  let end = start;
+  while (isScalarByte(bytes[end])) end += 1;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
+  if (!scalar.test(text)) throw new JsonObjectProblem(`expected a value at byte ${start}`);
+  return end;
+}
+
+/** Letters, digits and `+-.`: what numbers and literals are made of. */
+function isScalarByte(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
+  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x45 || isSignOrDot(byte);
+}
+
+function isSignOrDot(byte: number): boolean {
+  return byte === 0x2b || byte === 0x2d || byte === 0x2e;
+}
+
+function skipNested(bytes: Uint8Array, start: number): number {
+  const closers: number[] = [];
+  const length = bytes.length;
+  let at = start;
+  while (at < length) {
+    const byte = bytes[at] ?? 0;
+    if (byte === quote) {
+      at = skipString(bytes, at);
+      continue;
+    }
+    at += 1;
+    // The four brackets share these bits with few other bytes: one test instead of four for nearly every byte.
+    if ((byte & 0xd9) !== 0x59) continue;
+    if (byte === openBrace || byte === openBracket) {
+      if (closers.length === maxDepth) throw new JsonObjectProblem("the JSON nests too deeply");
+      closers.push(byte === openBrace ? closeBrace : closeBracket);
+    } else if (byte === closeBrace || byte === closeBracket) {
+      if (closers.pop() !== byte) throw new JsonObjectProblem(`unexpected bracket at byte ${at - 1}`);
+      if (closers.length === 0) return at;
+    }
+  }
+  throw new JsonObjectProblem("the JSON ends inside a value");
+}
+
+/** Returns the offset behind the closing quote. */
+function skipString(bytes: Uint8Array, start: number): number {
+  if (bytes[start] !== quote) throw new JsonObjectProblem(`expected a string at byte ${start}`);
+  const length = bytes.length;
+  let at = start + 1;
+  while (at < length) {
+    const near = Math.min(length, at + nearBytes);
+    for (; at < near; at += 1) {
+      const byte = bytes[at];
+      if (byte === quote) return at + 1;
+      if (byte === backslash) at += 1;
+    }
+    at = skipPlainText(bytes, at);
+  }
+  throw new JsonObjectProblem("the JSON ends inside a string");
+}
+
+/**
+ * Behind the near bytes of a string, text without quotes is worth a native search. Returns the offset of a quote that
+ * ends the string or, where the next quote is an escaped one, the offset behind it.
+ */
+function skipPlainText(bytes: Uint8Array, from: number): number {
+  const found = bytes.indexOf(quote, from);
+  if (found === -1) return bytes.length;
+  let slashes = 0;
+  while (found - slashes > from && bytes[found - 1 - slashes] === backslash) slashes += 1;
+  return slashes % 2 === 0 ? found : found + 1;
+}

@@ -1,0 +1,68 @@
+import { Pool } from "undici";
+
+const firstEjectionMs = 5_000;
+const longestEjectionMs = 60_000;
+/** How long one call has to prove that an ejected endpoint works again, before the next one may try. */
+const probeMs = 1_000;
+
+export interface EndpointOptions {
+  /** `http://10.0.0.1:4000`: where to connect. */
+  readonly origin: string;
+  /** The `host` header, and the name that TLS expects: the address as it was configured. */
+  readonly host: string;
+  readonly maxConnections: number;
+}
+
+/** One address that answers RPCs: its connections, how busy it is, and whether it can be trusted at the moment. */
+export class Endpoint {
+  readonly origin: string;
+  readonly host: string;
+  readonly pool: Pool;
+  inFlight = 0;
+  #failures = 0;
+  #ejectedUntil = 0;
+
+  constructor(options: EndpointOptions) {
+    this.origin = options.origin;
+    this.host = options.host;
+    this.pool = new Pool(options.origin, {
+      connections: options.maxConnections,
+      pipelining: 1,
+      allowH2: false,
+      connectTimeout: 3_000,
+      keepAliveTimeout: 30_000,
+      // A call's own deadline and cancellation bound it; a stream may rightly be silent for minutes.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  /** When it may be used; a time in the past means now. */
+  get ejectedUntil(): number {
+    return this.#ejectedUntil;
+  }
+
+  /** A call goes there. If it was ejected and its time is over, this call alone tries it. */
+  begin(now: number): void {
+    this.inFlight++;
+    if (this.#failures > 0) this.#ejectedUntil = Math.max(this.#ejectedUntil, now + probeMs);
+  }
+
+  /** It has answered, well or badly. */
+  succeeded(): void {
+    this.#failures = 0;
+    this.#ejectedUntil = 0;
+  }
+
+  /**
+   * It could not be reached, or cut the connection. Returns for how long it is left alone, in milliseconds; undefined
+   * where it is already: calls that were under way together fail together and count as one failure.
+   */
+  failed(now: number): number | undefined {
+    if (this.#failures > 0 && now < this.#ejectedUntil - probeMs) return undefined;
+    const pause = Math.min(firstEjectionMs * 2 ** this.#failures, longestEjectionMs);
+    this.#failures++;
+    this.#ejectedUntil = now + pause;
+    return pause;
+  }
+}

@@ -1,0 +1,75 @@
+import type { ServerResponse } from "node:http";
+import { contentTypes, envelopePrefix } from "../rpc/connect-wire.ts";
+
+/** Bytes that are written at once rather than at the end of the tick. */
+const flushAtBytes = 64 * 1024;
+
+/**
+ * Writes the messages of a stream to an HTTP/1.1 response. Messages that are ready in the same tick leave in one
+ * write, when the tick's work is done: batching adds no delay, because nothing could have left the process earlier.
+ */
+export class EnvelopeWriter {
+  readonly #response: ServerResponse;
+  readonly #header: () => Headers | undefined;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #scheduled = false;
+  #draining: Promise<void> | undefined;
+
+  /** `header` gives the headers that the implementation has set, when the head is written. */
+  constructor(response: ServerResponse, header: () => Headers | undefined) {
+    this.#response = response;
+    this.#header = header;
+  }
+
+  /** Queues a message. Returns a promise where the reader is slow: wait for it before the next message. */
+  write(payload: Uint8Array): Promise<void> | undefined {
+    this.#chunks.push(envelopePrefix(0, payload.length), asBuffer(payload));
+    this.#size += payload.length + 5;
+    if (this.#size >= flushAtBytes) this.#flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      process.nextTick(this.#flush);
+    }
+    return this.#draining;
+  }
+
+  /** Writes what is queued and the closing envelope, and ends the response. */
+  end(endStream: Buffer): void {
+    this.#chunks.push(endStream);
+    const last = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    if (!this.#response.headersSent) this.#writeHead({ "content-length": last.length });
+    this.#response.end(last);
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    if (this.#chunks.length === 0 || this.#response.destroyed) return;
+    if (!this.#response.headersSent) this.#writeHead({});
+    const bytes = Buffer.concat(this.#chunks, this.#size);
+    this.#chunks = [];
+    this.#size = 0;
+    if (!this.#response.write(bytes)) this.#draining ??= this.#drained();
+  };
+
+  #writeHead(extra: Readonly<Record<string, number>>): void {
+    for (const [name, value] of this.#header() ?? []) this.#response.appendHeader(name, value);
+    this.#response.writeHead(200, { "content-type": contentTypes.stream, ...extra });
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.#response.off("drain", settle).off("close", settle);
+        this.#draining = undefined;
+        resolve();
+      };
+      this.#response.on("drain", settle).on("close", settle);
+    });
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

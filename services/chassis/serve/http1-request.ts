@@ -1,0 +1,50 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { canceledError } from "../rpc/call-errors.ts";
+import { tooLargeError } from "../rpc/connect-wire.ts";
+
+/** What is still read of a refused request, so that its connection can be used again. */
+const drainBytes = 4 * 1024 * 1024;
+
+/** Reads a whole body. Rejects with ResourceExhausted when it is larger than allowed, Canceled when it breaks off. */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+      reject(tooLargeError(maxBytes));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= maxBytes) chunks.push(chunk);
+      else reject(tooLargeError(maxBytes));
+    });
+    request.on("end", () => {
+      const [only] = chunks;
+      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size));
+    });
+    request.on("close", () => {
+      if (!request.complete) reject(canceledError());
+    });
+    request.on("error", () => reject(canceledError()));
+  });
+}
+
+/**
+ * Prepares the refusal of a request whose body was not read to its end. A short rest is read and forgotten; with a
+ * long one, or one of unknown length, the connection closes after the answer.
+ */
+export function refuse(request: IncomingMessage, response: ServerResponse): void {
+  const length = Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY);
+  if (length > drainBytes) response.setHeader("connection", "close");
+  request.removeAllListeners("data");
+  request.resume();
+}
+
+/** The headers of a request as the standard object. */
+export function headersOfRequest(request: IncomingMessage): Headers {
+  const headers = new Headers();
+  const raw = request.rawHeaders;
+  for (let at = 0; at + 1 < raw.length; at += 2) headers.append(raw[at] ?? "", raw[at + 1] ?? "");
+  return headers;
+}

@@ -1,0 +1,133 @@
+import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { createServer, type Server, type Socket } from "node:net";
+import type { RequestHandler } from "./request-handler.ts";
+
+/** How an HTTP/2 connection without TLS begins, https://www.rfc-editor.org/rfc/rfc9113#section-3.4 */
+const http2Preface = Buffer.from("PRI");
+const maxHeaderBytes = 32 * 1024;
+/** An HTTP/2 connection on which nothing moves for so long is asked to close. */
+const idleSessionMs = 600_000;
+/** How often, while the server drains, connections that have become idle are closed. */
+const sweepMs = 20;
+
+export interface OnePortOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly handler: RequestHandler;
+  /** How long a connection may take to send a request's head. */
+  readonly headerTimeoutMs: number;
+}
+
+/** A TCP port that speaks HTTP/1.1 and HTTP/2 without TLS: the first bytes of a connection tell which. */
+export class OnePort {
+  readonly #listener: Server;
+  readonly #http1: Http1Server;
+  readonly #http2: Http2Server;
+  readonly #options: OnePortOptions;
+  readonly #sockets = new Set<Socket>();
+  /** Connections that have not yet said what they speak. */
+  readonly #undecided = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  #closing = false;
+
+  constructor(options: OnePortOptions) {
+    this.#options = options;
+    const { handler, headerTimeoutMs } = options;
+    this.#http1 = createHttp1Server({
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headerTimeoutMs,
+      connectionsCheckingInterval: Math.min(headerTimeoutMs, 5_000),
+      // Longer than any client of ours keeps an idle connection, so that it is never the server who closes first.
+      keepAliveTimeout: 75_000,
+    });
+    this.#http1.on("request", (request, response) => {
+      if (this.#closing) response.shouldKeepAlive = false;
+      handler.http1(request, response);
+    });
+    // It never listens itself; this starts its check for slow heads.
+    this.#http1.emit("listening");
+    this.#http2 = createHttp2Server({ settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 } });
+    this.#http2.on("request", handler.http2);
+    this.#http2.on("session", (session) => this.#keepSession(session));
+    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Starts listening. Rejects when the port is taken. */
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#listener.once("error", reject);
+      this.#listener.listen(this.#options.port, this.#options.host, () => {
+        this.#listener.off("error", reject);
+        this.#listener.on("error", () => undefined);
+        resolve();
+      });
+    });
+  }
+
+  get port(): number {
+    const address = this.#listener.address();
+    return typeof address === "object" && address !== null ? address.port : this.#options.port;
+  }
+
+  /** Stops accepting, waits for requests in flight, and cuts what is left after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    this.#listener.close();
+    for (const socket of this.#undecided) socket.destroy();
+    for (const session of this.#sessions) session.close();
+    const deadline = performance.now() + graceMs;
+    this.#http1.closeIdleConnections();
+    while (this.#sockets.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
+      this.#http1.closeIdleConnections();
+    }
+    for (const socket of this.#sockets) socket.destroy();
+    this.#http1.close();
+    this.#http2.close();
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", ignore);
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.#undecided.add(socket);
+    let start: Buffer = Buffer.alloc(0);
+    const giveUp = (): void => {
+      socket.destroy();
+    };
+    const decide = (): void => {
+      this.#undecided.delete(socket);
+      socket.off("data", read).off("timeout", giveUp).off("close", decide).off("end", giveUp);
+      socket.setTimeout(0);
+    };
+    const read = (chunk: Buffer): void => {
+      start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
+      const compared = Math.min(start.length, http2Preface.length);
+      const matches = start.subarray(0, compared).equals(http2Preface.subarray(0, compared));
+      // Held here rather than put back: what is unshifted would be read again at once, for ever.
+      if (matches && start.length < http2Preface.length) return;
+      decide();
+      socket.pause();
+      socket.unshift(start);
+      if (matches) {
+        this.#http2.emit("connection", socket);
+        return;
+      }
+      this.#http1.emit("connection", socket);
+      socket.resume();
+    };
+    socket.setTimeout(this.#options.headerTimeoutMs);
+    socket.on("data", read).on("timeout", giveUp).on("close", decide).on("end", giveUp);
+  }
+
+  #keepSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session);
+    session.once("close", () => this.#sessions.delete(session));
+    session.on("error", ignore);
+    session.setTimeout(idleSessionMs, () => session.close());
+  }
+}
+
+/** A peer may cut its connection at any moment; the requests on it learn of it by themselves. */
+function ignore(): void {}

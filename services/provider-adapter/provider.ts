@@ -27,6 +27,8 @@ export interface ProviderCall {
   readonly outputTokenCap: number | undefined;
   readonly dropParams: boolean;
   readonly allowedParams: readonly string[];
+  /** When the call began, in seconds since 1970: the `created` of an answer whose provider gives none. */
+  readonly createdAt: number;
 }
 
 /** The HTTP request for the provider. */
@@ -53,6 +55,12 @@ export interface Outcome {
  */
 export interface Exchange {
   readonly request: UpstreamRequest;
+  /**
+   * How far a stream has come by its protocol, where that can be told before the upstream closes the body. `closing`: the
+   * closing event came, a trailer may follow. `closed`: nothing can follow, `finish` may be called without waiting for the
+   * end of the body. Absent means `open`.
+   */
+  readonly progress?: "open" | "closing" | "closed";
   /** Turns the whole body of a 2xx answer that is no stream into the client's dialect. */
   decodeBody(body: Uint8Array): Uint8Array;
   /**
@@ -60,15 +68,38 @@ export interface Exchange {
    * call may be given one or many; the payloads are the same however the events are grouped.
    */
   decodeEvents(events: readonly Uint8Array[]): Uint8Array[];
-  /** The upstream body is complete: returns the closing payloads. Throws where the stream was cut short. */
+  /**
+   * The upstream body is complete: returns the closing payloads, which `decodeEvents` has held back (`data: [DONE]`,
+   * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
+   */
   finish(): Uint8Array[];
   /** Valid after `decodeBody` or `finish`, and at any moment of an abort. */
+  outcome(): Outcome;
+}
+
+/** A piece of an answer that is made here. */
+export interface LocalStep {
+  /** How long to wait before it. */
+  readonly afterMs: number;
+  /** Empty means that there is nothing to send after the wait. */
+  readonly payload: Uint8Array;
+}
+
+/** An answer that a provider makes itself, without an upstream: the last step closes it. The steps may throw. */
+export interface LocalAnswer {
+  readonly steps: Iterable<LocalStep>;
+  /** Valid at any moment, as `Exchange.outcome` is. */
   outcome(): Outcome;
 }
 
 /** How one provider speaks. */
 export interface Provider {
   readonly id: string;
+  /**
+   * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
+   * do what is asked.
+   */
+  respondLocally?(call: ProviderCall): LocalAnswer;
   /** Prepares a call. Throws a GatewayError where the provider cannot do what is asked. */
   begin(call: ProviderCall): Exchange;
   /** Reads a failure: any status of 400 or more, with the body as far as it was read (64 KiB at most). */

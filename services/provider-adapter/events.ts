@@ -1,0 +1,74 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { Attributes, Meter } from "@opentelemetry/api";
+import { findUpstreamError } from "#chassis/errors.ts";
+import { errorText, type Logger } from "#chassis/log.ts";
+import { attributeNames, durationBuckets } from "#chassis/telemetry-names.ts";
+import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+
+/** What the adapter tells its operators: one function per event. */
+export interface AdapterEvents {
+  callStarted(): void;
+  /** The provider's first payload is there. */
+  firstPayload(provider: string, elapsedMs: number): void;
+  callAnswered(provider: string, elapsedMs: number): void;
+  /** The caller left, or its deadline passed. */
+  callAborted(provider: string): void;
+  callFailed(provider: string, callId: string, error: ConnectError): void;
+}
+
+function kindName(kind: UpstreamErrorKind): string {
+  const found = Object.entries(UpstreamErrorKind).find(([, value]) => value === kind);
+  return found === undefined ? "unknown" : found[0].toLowerCase();
+}
+
+export function createAdapterEvents(meter: Meter, log: Logger): AdapterEvents {
+  const advice = { unit: "s", advice: { explicitBucketBoundaries: durationBuckets } };
+  const active = meter.createUpDownCounter("sluice.upstream.active_calls", {
+    description: "Calls to providers in flight",
+  });
+  const calls = meter.createCounter("sluice.upstream.calls", { description: "Calls to providers, by how they ended" });
+  const firstPayload = meter.createHistogram("sluice.upstream.time_to_first_payload", {
+    ...advice,
+    description: "Time from the request to the provider's first payload",
+  });
+  const duration = meter.createHistogram("sluice.upstream.duration", {
+    ...advice,
+    description: "Time from the request to the provider's last payload",
+  });
+  const known = new Map<string, Attributes>();
+  const attributes = (provider: string, errorType: string): Attributes => {
+    const key = `${provider} ${errorType}`;
+    let found = known.get(key);
+    if (found === undefined) {
+      found = { [attributeNames.provider]: provider, [attributeNames.errorType]: errorType };
+      known.set(key, found);
+    }
+    return found;
+  };
+  const ended = (provider: string, errorType: string) => {
+    active.add(-1);
+    calls.add(1, attributes(provider, errorType));
+  };
+
+  return {
+    callStarted: () => active.add(1),
+    firstPayload: (provider, elapsedMs) => firstPayload.record(elapsedMs / 1000, attributes(provider, "")),
+    callAnswered(provider, elapsedMs) {
+      ended(provider, "");
+      duration.record(elapsedMs / 1000, attributes(provider, ""));
+    },
+    callAborted: (provider) => ended(provider, "aborted"),
+    callFailed(provider, callId, error) {
+      const detail = findUpstreamError(error);
+      const kind = detail === undefined ? "refused" : kindName(detail.kind);
+      ended(provider, kind);
+      log.info("provider call failed", {
+        call_id: callId,
+        provider,
+        kind,
+        status: detail?.httpStatus,
+        cause: error.cause === undefined ? undefined : errorText(error.cause),
+      });
+    },
+  };
+}

@@ -1,0 +1,120 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { findUpstreamError, retryAfterMs, upstreamError } from "#chassis/errors.ts";
+import type { Secret } from "#chassis/secret.ts";
+import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import { EncodingProblem } from "./content-decoding.ts";
+import { SseProblem } from "./sse.ts";
+import { AddressProblem } from "./upstream.ts";
+
+/** The answer is not what the protocol says. Another deployment may do better. */
+export function malformedAnswer(provider: string, what: string, cause?: unknown): ConnectError {
+  return upstreamError({
+    kind: UpstreamErrorKind.BAD_GATEWAY,
+    httpStatus: 502,
+    provider,
+    retryable: true,
+    message: `${provider}: ${what}`,
+    cause,
+  });
+}
+
+/**
+ * The error of whatever was thrown during a call. An abort is told apart by its signal: it is nobody's failure. What went
+ * wrong underneath is the cause, for the log; the message names no address. `started`: a part of the answer has gone on, so
+ * that a lost connection is a broken answer.
+ */
+export function callError(provider: string, error: unknown, signal: AbortSignal, started: boolean): ConnectError {
+  if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
+  if (error instanceof ConnectError) return error;
+  if (error instanceof SseProblem || error instanceof EncodingProblem) {
+    return malformedAnswer(provider, error.message, error);
+  }
+  if (error instanceof AddressProblem) return connectionError(provider, error.message, false, error);
+  const code = codeOf(error);
+  if (timeouts.has(code)) return timeoutError(provider, error);
+  if (malformed.test(code)) return malformedAnswer(provider, "the answer is malformed", error);
+  if (code === "UND_ERR_INVALID_ARG") return connectionError(provider, "the request cannot be sent", false, error);
+  if (started) return malformedAnswer(provider, "the connection was cut in the middle of the answer", error);
+  return connectionError(provider, connectionText(code), true, error);
+}
+
+const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+/** Codes of undici's parser and of the decompressors. */
+const malformed = /^(?:HPE_|Z_|ZSTD_|ERR__ERROR|ERR_BROTLI|ERR_ZSTD|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_)/;
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  if ("code" in error && typeof error.code === "string") return error.code;
+  // Several addresses of one name failed: the first failure stands for all.
+  return error instanceof AggregateError ? codeOf(error.errors[0]) : codeOf(error.cause);
+}
+
+function connectionText(code: string): string {
+  switch (code) {
+    case "ECONNREFUSED":
+      return "the connection was refused";
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "the host name does not resolve";
+    case "":
+    case "ECONNRESET":
+    case "EPIPE":
+    case "UND_ERR_SOCKET":
+      return "the connection was cut";
+    default:
+      return `the connection failed (${code})`;
+  }
+}
+
+function timeoutError(provider: string, cause: unknown): ConnectError {
+  return upstreamError({
+    kind: UpstreamErrorKind.TIMEOUT,
+    httpStatus: 408,
+    provider,
+    retryable: true,
+    message: `${provider}: no answer in time`,
+    type: "timeout",
+    cause,
+  });
+}
+
+function connectionError(provider: string, what: string, retryable: boolean, cause: unknown): ConnectError {
+  return upstreamError({
+    kind: UpstreamErrorKind.CONNECTION,
+    httpStatus: 500,
+    provider,
+    retryable,
+    message: `${provider}: ${what}`,
+    cause,
+  });
+}
+
+/** What keys of well-known providers look like; the shortest real ones are far longer. */
+const keyPattern = /\b(?:sk|pk|gsk|xai|rk)[-_][A-Za-z0-9_-]{16,}/g;
+
+/**
+ * Takes credentials out of what a provider said about a failure: the one that was sent, and whatever looks like one.
+ * Returns the error itself where there is none in it.
+ */
+export function withoutCredentials(error: ConnectError, credential: Secret | undefined): ConnectError {
+  const detail = findUpstreamError(error);
+  if (detail === undefined) return error;
+  const key = credential?.reveal().trim() ?? "";
+  const scrub = (text: string) => (key.length < 4 ? text : text.replaceAll(key, "…")).replace(keyPattern, "…");
+  const body = Buffer.from(detail.body).toString();
+  const said = [detail.message, detail.code, detail.type, detail.param, body];
+  if (said.every((text) => scrub(text) === text)) return error;
+  return upstreamError({
+    kind: detail.kind,
+    httpStatus: detail.httpStatus,
+    provider: detail.provider,
+    retryable: detail.retryable,
+    retryAfterMs: retryAfterMs(detail),
+    message: scrub(detail.message),
+    code: scrub(detail.code),
+    type: scrub(detail.type),
+    param: scrub(detail.param),
+    body: Buffer.from(scrub(body)),
+    cause: error.cause,
+  });
+}

@@ -1,0 +1,72 @@
+import { gatewayError } from "#chassis/errors.ts";
+import type { Secret } from "#chassis/secret.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { Target } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { JsonObject, Provider, ProviderCall } from "./provider.ts";
+import { decodeText, parseObject } from "./translate/json-reading.ts";
+
+/** A request that an adapter can work on. */
+export interface AdapterCall {
+  readonly target: Target;
+  readonly provider: Provider;
+  readonly call: ProviderCall;
+  /** The edge's estimate, for an answer whose usage never comes. */
+  readonly inputTokens: number;
+}
+
+/** Client headers that are the gateway's business, or would replace the deployment's credential. */
+const keptBack = new Set(["authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"]);
+
+/** Reads a request. Throws INVALID_REQUEST where the router has not filled it as it must. */
+export function readCall(
+  request: InferRequest,
+  providers: ReadonlyMap<string, Provider>,
+  openCredential: (sealed: Uint8Array) => Secret | undefined,
+  nowMs: number,
+): AdapterCall {
+  const { target } = request;
+  if (target === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the call names no target", { param: "target" });
+  const provider = providers.get(target.provider);
+  if (provider === undefined) {
+    throw gatewayError(Reason.MODEL_NOT_FOUND, `there is no provider ${target.provider}`, { param: "model" });
+  }
+  return {
+    target,
+    provider,
+    inputTokens: request.shape?.inputTokens ?? 0,
+    call: {
+      operation: request.operation,
+      stream: request.stream,
+      model: target.model,
+      body: request.body,
+      contentType: request.contentType,
+      baseUrl: target.baseUrl.replace(/\/+$/, ""),
+      credential: openCredential(target.sealedCredential),
+      headers: readHeaders(request.headers, target.headers),
+      defaultParams: readDefaultParams(target.defaultParams),
+      outputTokenCap: target.outputTokenCap,
+      dropParams: target.dropParams,
+      allowedParams: target.allowedOpenaiParams,
+      createdAt: Math.floor(nowMs / 1000),
+    },
+  };
+}
+
+/** The deployment's headers win over the client's. */
+function readHeaders(client: Record<string, string>, deployment: Record<string, string>): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(client)) {
+    const lower = name.toLowerCase();
+    if (!keptBack.has(lower)) headers[lower] = value;
+  }
+  for (const [name, value] of Object.entries(deployment)) headers[name.toLowerCase()] = value;
+  return headers;
+}
+
+function readDefaultParams(bytes: Uint8Array): JsonObject {
+  if (bytes.length === 0) return {};
+  const params = parseObject(decodeText(bytes));
+  if (params === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the deployment's parameters are malformed");
+  return params;
+}

@@ -1,0 +1,109 @@
+import { upstreamError } from "#chassis/errors.ts";
+import { findMember, findMembers, type JsonMember, JsonObjectProblem } from "#chassis/json-members.ts";
+import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
+import type { JsonObject, JsonValue, Outcome } from "../../provider.ts";
+import { decodeText, listOf, objectOf, parseObject, textOf } from "../../translate/json-reading.ts";
+import { errorInAnswer } from "./errors.ts";
+import { estimatedUsage, readUsage } from "./usage.ts";
+
+/** The answer is not what the protocol says. Another deployment may do better. */
+export function protocolError(provider: string, what: string): Error {
+  return upstreamError({
+    kind: UpstreamErrorKind.BAD_GATEWAY,
+    httpStatus: 502,
+    provider,
+    retryable: true,
+    message: `${provider}: ${what}`,
+  });
+}
+
+/** Reads what metering needs of a whole answer, without parsing the rest of it. Throws where it is no answer. */
+export function readAnswer(provider: string, operation: Operation, body: Uint8Array): Outcome {
+  if (operation === Operation.RESPONSES) return readResponsesAnswer(provider, body);
+  const members = membersOf(provider, body);
+  const read = (name: string) => memberValue(provider, body, findMember(members, name));
+  const name = operation === Operation.EMBEDDINGS ? "data" : "choices";
+  const main = findMember(members, name);
+  if (main === undefined) throw notAnAnswer(provider, name, read("error"));
+  return {
+    usage:
+      readUsage(read("usage")) ??
+      estimatedUsage(operation === Operation.EMBEDDINGS ? 0 : (main.valueEnd - main.valueStart) / 4),
+    finishReason: lastFinishReason(body, main),
+    responseModel: textOf(read("model")),
+    responseId: textOf(read("id")),
+  };
+}
+
+function readResponsesAnswer(provider: string, body: Uint8Array): Outcome {
+  const response = parseObject(decodeText(body));
+  if (response === undefined) throw protocolError(provider, "the answer is no JSON object");
+  if (!Array.isArray(response.output)) throw notAnAnswer(provider, "output", response.error);
+  return readResponseObject(response, body.length / 4);
+}
+
+/**
+ * Reads what metering needs of a `response` object, a whole answer or that of `response.completed` and its kin. Where it
+ * has no usage, the output is estimated at the tokens given.
+ */
+export function readResponseObject(response: JsonObject, estimate: number): Outcome {
+  return {
+    usage: withToolCalls(readUsage(response.usage) ?? estimatedUsage(estimate), response.output),
+    finishReason: responsesFinish(response),
+    responseModel: textOf(response.model),
+    responseId: textOf(response.id),
+  };
+}
+
+function membersOf(provider: string, body: Uint8Array): JsonMember[] {
+  try {
+    return findMembers(body);
+  } catch (error) {
+    if (error instanceof JsonObjectProblem) throw protocolError(provider, "the answer is no JSON object");
+    throw error;
+  }
+}
+
+function memberValue(provider: string, body: Uint8Array, member: JsonMember | undefined): JsonValue | undefined {
+  if (member === undefined) return undefined;
+  try {
+    return JSON.parse(decodeText(body.subarray(member.valueStart, member.valueEnd)));
+  } catch {
+    throw protocolError(provider, "the answer is malformed JSON");
+  }
+}
+
+function notAnAnswer(provider: string, missing: string, error: JsonValue | undefined): Error {
+  if (error !== undefined && error !== null) return upstreamError(errorInAnswer(provider, { error }));
+  return protocolError(provider, `the answer has no "${missing}"`);
+}
+
+const finishKey = Buffer.from('"finish_reason"');
+
+/** The last `finish_reason` in a span. In a string its quotes would be escaped, so what is found is a member. */
+function lastFinishReason(body: Uint8Array, span: JsonMember): string {
+  const text = Buffer.from(body.buffer, body.byteOffset + span.valueStart, span.valueEnd - span.valueStart);
+  const at = text.lastIndexOf(finishKey);
+  if (at === -1) return "";
+  const from = at + finishKey.length;
+  return /^\s*:\s*"([a-z_]+)"/.exec(text.toString("latin1", from, from + 64))?.[1] ?? "";
+}
+
+/** OpenAI's chat words for how a response ended. */
+function responsesFinish(response: JsonObject): string {
+  if (response.status === "incomplete") {
+    return objectOf(response.incomplete_details).reason === "content_filter" ? "content_filter" : "length";
+  }
+  if (response.status !== "completed") return "";
+  return listOf(response.output).some((item) => objectOf(item).type === "function_call") ? "tool_calls" : "stop";
+}
+
+/** Server-side tools are billed by the call and stand in the output, not in the usage. */
+const billedCalls = new Set(["web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"]);
+
+function withToolCalls(usage: Usage, output: JsonValue | undefined): Usage {
+  const calls = listOf(output).filter((item) => billedCalls.has(textOf(objectOf(item).type))).length;
+  return calls === 0 ? usage : { ...usage, toolCalls: usage.toolCalls + BigInt(calls) };
+}

@@ -1,0 +1,32 @@
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { Provider } from "../../provider.ts";
+import { type ChatProvider, createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import { classifyError } from "./errors.ts";
+import { createOpenAiExchange } from "./exchange.ts";
+import { loadRows, type ProviderRow } from "./provider-row.ts";
+
+/** The providers of providers.json. */
+export function createOpenAiCompatibleProviders(): Provider[] {
+  return loadRows().map(createOpenAiCompatibleProvider);
+}
+
+/** A provider that speaks OpenAI's format. Anthropic's messages are translated to chat completions and back. */
+export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
+  const chatProvider: ChatProvider = {
+    id: row.id,
+    upstream: {
+      outputLimitField: row.output_limit_field,
+      keepsCacheControl: row.keeps_cache_control,
+      reasoningField: row.reasoning_field,
+    },
+    begin: (call) => createOpenAiExchange(row, call),
+  };
+  return {
+    id: row.id,
+    begin: (call) =>
+      call.operation === Operation.MESSAGES
+        ? createMessagesOverChat(call, chatProvider)
+        : createOpenAiExchange(row, call),
+    classifyError: (status, headers, body) => classifyError(row.id, status, headers, body),
+  };
+}

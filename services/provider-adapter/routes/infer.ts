@@ -1,0 +1,62 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Secret } from "#chassis/secret.ts";
+import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { AdapterConfig } from "../config.ts";
+import type { AdapterEvents } from "../events.ts";
+import { callError, withoutCredentials } from "../failure.ts";
+import { InferAnswer } from "../infer-answer.ts";
+import { playLocally } from "../local-answer.ts";
+import type { Provider } from "../provider.ts";
+import { type AdapterCall, readCall } from "../provider-call.ts";
+import { mockResponse } from "../providers/mock/mock.ts";
+import type { Upstream } from "../upstream.ts";
+import { askUpstream } from "../upstream-answer.ts";
+
+/** What the RPC works with. */
+export interface InferParts {
+  readonly config: AdapterConfig;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly openCredential: (sealed: Uint8Array) => Secret | undefined;
+  readonly upstream: Upstream;
+  readonly events: AdapterEvents;
+}
+
+/** Runs one call at the provider that its target names. */
+export function infer(parts: InferParts) {
+  return async function* (request: InferRequest, { signal }: HandlerContext): AsyncGenerator<InferResponse> {
+    const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
+    const provider = adapterCall.provider.id;
+    const answer = new InferAnswer(adapterCall, parts.events);
+    let settled = false;
+    parts.events.callStarted();
+    try {
+      yield* respond(parts, adapterCall, answer, signal);
+      settled = true;
+      parts.events.callAnswered(provider, answer.elapsedMs);
+    } catch (error) {
+      settled = true;
+      const thrown = callError(provider, error, signal, answer.started);
+      const failure = withoutCredentials(thrown, adapterCall.call.credential);
+      if (signal.aborted) parts.events.callAborted(provider);
+      else parts.events.callFailed(provider, request.callId, failure);
+      throw failure;
+    } finally {
+      // The caller stopped reading: no error is thrown in here then.
+      if (!settled) parts.events.callAborted(provider);
+    }
+  };
+}
+
+function respond(
+  parts: InferParts,
+  { target, provider, call }: AdapterCall,
+  answer: InferAnswer,
+  signal: AbortSignal,
+): AsyncGenerator<InferResponse> {
+  if (target.mockResponse !== undefined) {
+    return playLocally(mockResponse(provider.id, call, target.mockResponse), answer, signal);
+  }
+  const local = provider.respondLocally?.(call);
+  if (local !== undefined) return playLocally(local, answer, signal);
+  return askUpstream(parts, provider, call, answer, signal);
+}

@@ -1,0 +1,23 @@
+import type { HostedService } from "#chassis/service.ts";
+import type { AdapterContext } from "./context.ts";
+import { createCredentialOpener } from "./credentials.ts";
+import { createAdapterEvents } from "./events.ts";
+import { createProviders } from "./providers/index.ts";
+import { routes } from "./routes/index.ts";
+import { createUpstream } from "./upstream.ts";
+
+/** The service that speaks to providers. It stores nothing; closing it waits for the calls in flight. */
+export function createProviderAdapterService(context: AdapterContext): HostedService {
+  const upstream = createUpstream(context.config);
+  return {
+    name: "provider-adapter",
+    implementations: routes({
+      config: context.config,
+      providers: context.providers ?? createProviders(),
+      openCredential: createCredentialOpener(context.sealer),
+      upstream,
+      events: createAdapterEvents(context.meter, context.log),
+    }),
+    close: () => upstream.close(),
+  };
+}

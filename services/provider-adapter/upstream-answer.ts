@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { upstreamError } from "#chassis/errors.ts";
+import type { InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { headersForClient } from "./answer-headers.ts";
+import type { AdapterConfig } from "./config.ts";
+import { malformedAnswer } from "./failure.ts";
+import type { InferAnswer } from "./infer-answer.ts";
+import type { Exchange, Provider, ProviderCall } from "./provider.ts";
+import { SseSplitter } from "./sse.ts";
+import type { Upstream, UpstreamAnswer } from "./upstream.ts";
+
+/** How much of a failed answer is read. */
+const maxErrorBytes = 64 * 1024;
+/** How long a trailer may come behind the closing event of a stream. */
+const trailerMs = 250;
+
+/** Sends a call to its provider and yields what comes back. */
+export async function* askUpstream(
+  { config, upstream }: { readonly config: AdapterConfig; readonly upstream: Upstream },
+  provider: Provider,
+  call: ProviderCall,
+  answer: InferAnswer,
+  signal: AbortSignal,
+): AsyncGenerator<InferResponse> {
+  const exchange = provider.begin(call);
+  const response = await upstream.send(exchange.request, signal);
+  try {
+    if (response.status >= 400) throw await failedAnswer(provider, response);
+    if (response.status >= 300)
+      throw malformedAnswer(provider.id, "it answered with a redirect, which is not followed");
+    const type = mediaType(response);
+    if (call.stream && !notAStream.has(type)) yield* streamed(config, exchange, response, provider, answer);
+    else yield* whole(config, exchange, response, provider, call, answer);
+  } finally {
+    response.release();
+  }
+}
+
+async function* streamed(
+  config: AdapterConfig,
+  exchange: Exchange,
+  response: UpstreamAnswer,
+  provider: Provider,
+  answer: InferAnswer,
+): AsyncGenerator<InferResponse> {
+  const splitter = new SseSplitter(config.maxEventBytes);
+  const start = () => answer.start(headersForClient(response.headers));
+  while (exchange.progress !== "closed") {
+    const pieces = await (exchange.progress === "closing" ? within(trailerMs, response.read()) : response.read());
+    if (pieces === undefined) break;
+    const payloads: Uint8Array[] = [];
+    for (const piece of pieces) {
+      const events = splitter.push(piece);
+      if (events.length > 0) payloads.push(...exchange.decodeEvents(events));
+    }
+    if (payloads.length === 0) continue;
+    if (!answer.started) yield start();
+    yield answer.chunk(payloads, false);
+  }
+  const unfinished = exchange.progress === "closed" ? undefined : splitter.end();
+  const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
+  const closing = exchange.finish();
+  if (!answer.started) yield start();
+  if (rest.length > 0) yield answer.chunk(rest, false);
+  yield answer.chunk(closing, true);
+  yield answer.finish(exchange.outcome());
+}
+
+/** What came behind the last blank line may be a whole event whose blank line is missing, or half of one. */
+function decodeRest(exchange: Exchange, event: Uint8Array, provider: Provider): Uint8Array[] {
+  try {
+    return exchange.decodeEvents([event]);
+  } catch (error) {
+    throw malformedAnswer(provider.id, "the stream ended in the middle of an event", error);
+  }
+}
+
+async function* whole(
+  config: AdapterConfig,
+  exchange: Exchange,
+  response: UpstreamAnswer,
+  provider: Provider,
+  call: ProviderCall,
+  answer: InferAnswer,
+): AsyncGenerator<InferResponse> {
+  const { body, complete } = await readBody(response, config.maxBodyBytes);
+  if (!complete) throw malformedAnswer(provider.id, `the answer is larger than ${config.maxBodyBytes} bytes`);
+  // An answer that is an error says so here, whatever was asked for.
+  const payload = exchange.decodeBody(body);
+  if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
+  yield answer.start(headersForClient(response.headers));
+  yield answer.chunk([payload], true);
+  yield answer.finish(exchange.outcome());
+}
+
+/** Types that are certainly no event stream; others may be one under a wrong name. */
+const notAStream = new Set(["application/json", "text/html", "application/problem+json"]);
+
+function mediaType({ headers }: UpstreamAnswer): string {
+  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+}
+
+/** The status counts, whatever becomes of the body. */
+async function failedAnswer(provider: Provider, response: UpstreamAnswer): Promise<Error> {
+  const { body } = await readBody(response, maxErrorBytes).catch(() => ({ body: new Uint8Array() }));
+  return upstreamError(provider.classifyError(response.status, response.headers, body));
+}
+
+/** Reads a body up to a limit; what is beyond it is left alone. */
+async function readBody(response: UpstreamAnswer, limit: number): Promise<{ body: Uint8Array; complete: boolean }> {
+  const read: Uint8Array[] = [];
+  let bytes = 0;
+  for (;;) {
+    const pieces = await response.read();
+    if (pieces === undefined) return { body: joined(read), complete: true };
+    for (const piece of pieces) {
+      read.push(piece);
+      bytes += piece.length;
+    }
+    if (bytes > limit) return { body: joined(read).subarray(0, limit), complete: false };
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
+}
+
+/** The value, or undefined where it takes longer. */
+async function within<T>(ms: number, value: Promise<T>): Promise<T | undefined> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([value, sleep(ms, undefined, { signal: timer.signal })]);
+  } finally {
+    timer.abort();
+  }
+}

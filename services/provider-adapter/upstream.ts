@@ -1,0 +1,192 @@
+import { Agent, type Dispatcher } from "undici";
+import type { AdapterConfig } from "./config.ts";
+import { decodeAnswer } from "./content-decoding.ts";
+import type { UpstreamRequest } from "./provider.ts";
+
+/** A provider's answer, its head received. */
+export interface UpstreamAnswer {
+  readonly status: number;
+  /** Lower-case names; several values of one name joined by commas. */
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Waits for the next pieces of the body and returns all there are by then; undefined at its end. Rejects with what went
+   * wrong underneath, or with the signal's reason. One read at a time.
+   */
+  read(): Promise<Uint8Array[] | undefined>;
+  /** Nobody reads on. A body at its end leaves its connection to the next call, any other is cut after a moment. */
+  release(): void;
+}
+
+/** The way to the providers. */
+export interface Upstream {
+  /** Sends a request; resolves with the head of the answer, whatever its status. Redirects are not followed. */
+  send(request: UpstreamRequest, signal: AbortSignal): Promise<UpstreamAnswer>;
+  /** Takes no more requests, waits for those in flight and closes the connections. */
+  close(): Promise<void>;
+}
+
+/** The address is none that a call could be sent to. */
+export class AddressProblem extends Error {
+  override readonly name = "AddressProblem";
+}
+
+/** Unread bytes at which the provider is made to wait. */
+const highWaterBytes = 256 * 1024;
+/** How long the rest of a body may take that nobody reads, so that its connection can be used again. */
+const lingerMs = 1000;
+
+/** Keep-alive connections to every provider, one call on each at a time. */
+export function createUpstream(config: AdapterConfig): Upstream {
+  const agent = new Agent({
+    connections: config.maxConnections,
+    pipelining: 1,
+    keepAliveTimeout: 30_000,
+    headersTimeout: config.idleTimeoutMs,
+    bodyTimeout: config.idleTimeoutMs,
+    maxHeaderSize: 64 * 1024,
+    connect: { timeout: config.connectTimeoutMs },
+  });
+  return {
+    async send(request, signal) {
+      signal.throwIfAborted();
+      const url = parseAddress(request.url);
+      const call = new UpstreamCall(signal);
+      const options = {
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method: request.method,
+        headers: { ...request.headers, "accept-encoding": "identity" },
+        body: request.body,
+      };
+      agent.dispatch(options, call);
+      await call.head;
+      return decodeAnswer(call);
+    },
+    close: () => agent.close(),
+  };
+}
+
+function parseAddress(text: string): URL {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new AddressProblem("the provider's address is no http or https URL");
+  }
+  return url;
+}
+
+/** One request in flight: what undici tells, handed on as it is asked for. */
+class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
+  status = 0;
+  headers: Readonly<Record<string, string>> = {};
+  readonly head: Promise<void>;
+  readonly #signal: AbortSignal;
+  readonly #resolveHead: () => void;
+  readonly #rejectHead: (error: unknown) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+  #wake: (() => void) | undefined;
+  #ended = false;
+  #released = false;
+  #failure: { readonly error: unknown } | undefined;
+  #linger: NodeJS.Timeout | undefined;
+
+  constructor(signal: AbortSignal) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.head = promise;
+    this.#resolveHead = resolve;
+    this.#rejectHead = reject;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  async read(): Promise<Uint8Array[] | undefined> {
+    if (this.#pieces.length === 0 && !this.#ended && this.#failure === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    // What came before a failure is read first.
+    if (this.#pieces.length > 0) {
+      const pieces = this.#pieces;
+      this.#pieces = [];
+      this.#bytes = 0;
+      if (this.#controller?.paused) this.#controller.resume();
+      return pieces;
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+    return undefined;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#pieces = [];
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    if (this.#ended || this.#failure !== undefined) return;
+    this.#linger = setTimeout(() => this.#controller?.abort(new Error("nobody reads the answer")), lingerMs);
+    this.#linger.unref();
+    if (this.#controller?.paused) this.#controller.resume();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#signal.aborted) controller.abort(abortError(this.#signal));
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: NodeJS.Dict<string | string[]>): void {
+    // A 1xx head is no answer; the real one follows.
+    if (status < 200) return;
+    this.status = status;
+    this.headers = Object.fromEntries(
+      Object.entries(headers).map(([name, value = ""]) => [name, Array.isArray(value) ? value.join(", ") : value]),
+    );
+    this.#resolveHead();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    if (this.#released) return;
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    if (this.#bytes >= highWaterBytes) controller.pause();
+    this.#notify();
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    this.#finish();
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error);
+  }
+
+  readonly #onAbort = (): void => {
+    this.#pieces = [];
+    this.#controller?.abort(abortError(this.#signal));
+    this.#fail(this.#signal.reason);
+  };
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined || this.#ended) return;
+    this.#failure = { error };
+    this.#rejectHead(error);
+    this.#finish();
+  }
+
+  #finish(): void {
+    clearTimeout(this.#linger);
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#notify();
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}
+
+function abortError(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error("aborted");
+}

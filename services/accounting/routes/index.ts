@@ -1,0 +1,32 @@
+import { type Implementation, implement } from "#chassis/service.ts";
+import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
+import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
+import type { AccountingContext } from "../context.ts";
+import type { AccountingTelemetry } from "../events.ts";
+import { createLeaseDesk } from "../lease-desk.ts";
+import type { Notices } from "../notices.ts";
+import { getSpendRoute } from "./get-spend.ts";
+import { leaseRoute } from "./lease.ts";
+import { listSpendLogsRoute } from "./list-spend-logs.ts";
+import { releaseRoute } from "./release.ts";
+
+/** Everything that accounting serves. */
+export function accountingRoutes(
+  context: AccountingContext,
+  notices: Notices,
+  telemetry: AccountingTelemetry,
+): Implementation[] {
+  const { database, clock, config } = context;
+  const { leaseTtlMs, rateHoldMs } = config;
+  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs });
+  return [
+    implement(QuotaService, {
+      lease: leaseRoute(desk, context, notices, telemetry),
+      release: releaseRoute(context, telemetry),
+    }),
+    implement(SpendService, {
+      getSpend: getSpendRoute(context),
+      listSpendLogs: listSpendLogsRoute(context),
+    }),
+  ];
+}

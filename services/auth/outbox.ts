@@ -1,0 +1,73 @@
+import { create } from "@bufbuild/protobuf";
+import { LockMode } from "@mikro-orm/core";
+import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
+import type { AuthContext } from "./context.ts";
+import { Outbox } from "./db/entities.ts";
+import type { AuthTelemetry } from "./events.ts";
+
+/** Announces changed keys once the change is committed, and not if it is not. */
+export interface KeyAnnouncer {
+  /** Notes changed keys, in the transaction that changes them. */
+  note(em: SqlEntityManager, keyIds: readonly string[]): Promise<void>;
+  /** Sends what was noted and committed. Resolves after one try; where that fails, more follow. Never rejects. */
+  announce(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const batchSize = 100;
+
+/** Every replica sends what it finds; a row is locked by one of them at a time and removed once it was sent. */
+export function createKeyAnnouncer(context: AuthContext, telemetry: AuthTelemetry): KeyAnnouncer {
+  const { database, events, config } = context;
+  const state: { running: Promise<void> | undefined; again: boolean; closed: boolean; timer?: NodeJS.Timeout } = {
+    running: undefined,
+    again: false,
+    closed: false,
+  };
+
+  /** Whether there may be more. */
+  async function sendBatch(): Promise<boolean> {
+    if (!events.connected) throw new Error("the event bus is not connected");
+    return database.transaction(async (em) => {
+      const rows = await em.find(Outbox, {}, { limit: batchSize, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE });
+      if (rows.length === 0) return false;
+      const keyIds = rows.flatMap((row) => row.keyIds);
+      await em.nativeDelete(Outbox, { id: { $in: rows.map(({ id }) => id) } });
+      events.publish(PrincipalChangedSchema, create(PrincipalChangedSchema, { keyIds }));
+      return rows.length === batchSize;
+    });
+  }
+
+  async function run(): Promise<void> {
+    try {
+      do {
+        state.again = false;
+        while (await sendBatch());
+      } while (state.again);
+    } catch (error) {
+      telemetry.announcementFailed(error);
+      if (!state.closed) state.timer = setTimeout(announce, config.announceRetryMs).unref();
+    } finally {
+      state.running = undefined;
+    }
+  }
+
+  async function announce(): Promise<void> {
+    if (state.closed) return;
+    clearTimeout(state.timer);
+    state.again = true;
+    state.running ??= run();
+    await state.running;
+  }
+
+  return {
+    note: async (em, keyIds) => void (await em.insert(Outbox, { keyIds: [...keyIds] })),
+    announce,
+    async close() {
+      state.closed = true;
+      clearTimeout(state.timer);
+      await state.running;
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
+import {
+  type FallbackList,
+  type LitellmSettingsSection,
+  litellmSettingsSchema,
+  modelListSchema,
+  type RouterSettingsSection,
+  routerSettingsSchema,
+} from "./config-schema.ts";
+import { keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { readDeployment } from "./model-list.ts";
+import { createProviderNames } from "./provider-table.ts";
+import type { FallbackTable, ModelAlias, RouterConfig, RouterSettings } from "./router-config.ts";
+
+const sections = new Set([
+  "model_list",
+  "router_settings",
+  "litellm_settings",
+  "general_settings",
+  "environment_variables",
+]);
+const routerKeys = new Set(Object.keys(routerSettingsSchema.unwrap().unwrap().shape));
+const litellmKeys = new Set(Object.keys(litellmSettingsSchema.unwrap().unwrap().shape));
+
+const defaults = { numRetries: 2, timeoutMs: 6_000_000, cooldownMs: 5_000, maxFallbacks: 5 };
+
+/**
+ * Reads `model_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration, and looks at the names of all
+ * sections. Throws a ConfigurationError that lists every wrong value with its line. A warning is one sentence: a key that
+ * is unknown or not built, a variable that is not set.
+ */
+export function parseRouterConfig(document: YamlDocument): { config: RouterConfig; warnings: string[] } {
+  const names = createProviderNames();
+  const entries = readSection(document, ["model_list"], modelListSchema) ?? [];
+  const router = readSection(document, ["router_settings"], routerSettingsSchema) ?? {};
+  const litellm = readSection(document, ["litellm_settings"], litellmSettingsSchema) ?? {};
+  const warnings = sectionWarnings(document, router, litellm);
+  const deployments = entries.flatMap((entry, index) => readDeployment(document, names, entry, index, warnings) ?? []);
+  const config: RouterConfig = {
+    deployments,
+    aliases: readAliases(router.model_group_alias ?? {}),
+    settings: readSettings(router, litellm),
+  };
+  warnings.push(...fallbackWarnings(config, names));
+  return { config, warnings };
+}
+
+function sectionWarnings(
+  document: YamlDocument,
+  router: RouterSettingsSection,
+  litellm: LitellmSettingsSection,
+): string[] {
+  const top = typeof document.value === "object" && document.value !== null ? Object.keys(document.value) : [];
+  const strategy = router.routing_strategy ?? "simple-shuffle";
+  return [
+    ...keyWarnings("", top, sections, unbuiltKeys.document),
+    ...keyWarnings("router_settings", Object.keys(router), routerKeys, unbuiltKeys.routerSettings),
+    ...keyWarnings("litellm_settings", Object.keys(litellm), litellmKeys, unbuiltKeys.litellmSettings),
+    ...(strategy === "simple-shuffle"
+      ? []
+      : [`router_settings.routing_strategy ${strategy} is not built yet; simple-shuffle is used`]),
+  ];
+}
+
+function readSettings(router: RouterSettingsSection, litellm: LitellmSettingsSection): RouterSettings {
+  return {
+    numRetries: router.num_retries ?? litellm.num_retries ?? defaults.numRetries,
+    timeoutMs: router.timeout ?? litellm.request_timeout ?? defaults.timeoutMs,
+    streamTimeoutMs: router.stream_timeout ?? undefined,
+    retryAfterMs: router.retry_after ?? 0,
+    allowedFails: router.allowed_fails ?? litellm.allowed_fails ?? undefined,
+    cooldownMs: router.cooldown_time ?? defaults.cooldownMs,
+    disableCooldowns: router.disable_cooldowns ?? false,
+    fallbacks: readFallbacks(router.fallbacks ?? litellm.fallbacks),
+    contextWindowFallbacks: readFallbacks(router.context_window_fallbacks ?? litellm.context_window_fallbacks),
+    contentPolicyFallbacks: readFallbacks(router.content_policy_fallbacks ?? litellm.content_policy_fallbacks),
+    defaultFallbacks: (router.default_fallbacks ?? litellm.default_fallbacks ?? []).map(targetName),
+    maxFallbacks: router.max_fallbacks ?? litellm.max_fallbacks ?? defaults.maxFallbacks,
+    dropParams: litellm.drop_params ?? false,
+  };
+}
+
+function readFallbacks(list: FallbackList): FallbackTable {
+  const table = new Map<string, readonly string[]>();
+  for (const entry of list ?? []) {
+    for (const [group, targets] of Object.entries(entry)) table.set(group, targets.map(targetName));
+  }
+  return table;
+}
+
+function targetName(target: string | { readonly model: string }): string {
+  return typeof target === "string" ? target : target.model;
+}
+
+function readAliases(
+  aliases: NonNullable<RouterSettingsSection["model_group_alias"]>,
+): ReadonlyMap<string, ModelAlias> {
+  const entries = Object.entries(aliases).map(([name, alias]): [string, ModelAlias] => [
+    name,
+    typeof alias === "string" ? { model: alias, hidden: false } : { model: alias.model, hidden: alias.hidden ?? false },
+  ]);
+  return new Map(entries);
+}
+
+/** A fallback to a name that nothing can serve helps nobody; it is a typing mistake more often than not. */
+function fallbackWarnings(config: RouterConfig, names: ReturnType<typeof createProviderNames>): string[] {
+  const known = new Set([
+    ...config.deployments.flatMap(({ modelName, id }) => (id === undefined ? [modelName] : [modelName, id])),
+    ...config.aliases.keys(),
+  ]);
+  const patterns = config.deployments.some(({ modelName }) => modelName.includes("*"));
+  const { fallbacks, contextWindowFallbacks, contentPolicyFallbacks, defaultFallbacks } = config.settings;
+  const targets = [fallbacks, contextWindowFallbacks, contentPolicyFallbacks].flatMap((table) => [...table.values()]);
+  const unknown = [...targets.flat(), ...defaultFallbacks].filter(
+    (name) => !patterns && !known.has(name) && names.split(name) === undefined,
+  );
+  return [...new Set(unknown)].map((name) => `fallback ${name} is not in model_list and has no known provider`);
+}

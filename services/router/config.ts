@@ -1,0 +1,49 @@
+import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
+import { Secret } from "#chassis/secret.ts";
+import { type ProviderRow, providerBaseUrl, providerTable } from "./provider-table.ts";
+
+/** What the environment says about one provider. */
+export interface ProviderEnvironment {
+  readonly credential: Secret | undefined;
+  /** Empty means the provider's own address. */
+  readonly baseUrl: string;
+}
+
+/** What the router reads of its environment. */
+export interface RouterEnvironment {
+  /** One entry per provider of the table. */
+  readonly providers: ReadonlyMap<string, ProviderEnvironment>;
+  /** Output tokens assumed of a call without a limit, at a model whose maximum is not known. */
+  readonly defaultOutputTokens: number;
+  /** Upper bound of what is assumed, also where the model could write more. A client's own limit is never lowered. */
+  readonly maxAssumedOutputTokens: number;
+  /** `LITELLM_DROP_PARAMS`. */
+  readonly dropParams: boolean;
+}
+
+export function readRouterEnv(env: Environment): RouterEnvironment {
+  return {
+    providers: new Map(providerTable.map((row) => [row.id, readProvider(row, env)])),
+    defaultOutputTokens: integer(env, "SLUICE_DEFAULT_OUTPUT_TOKENS", 4096, 1, 10_000_000),
+    maxAssumedOutputTokens: integer(env, "SLUICE_MAX_ASSUMED_OUTPUT_TOKENS", 16_384, 1, 10_000_000),
+    dropParams: flag(env, "LITELLM_DROP_PARAMS", false),
+  };
+}
+
+function readProvider(row: ProviderRow, env: Environment): ProviderEnvironment {
+  const credential = text(env, ...row.keyVariables);
+  return {
+    credential: credential === undefined ? undefined : new Secret(credential),
+    baseUrl: readBaseUrl(row, env),
+  };
+}
+
+function readBaseUrl(row: ProviderRow, env: Environment): string {
+  const name = row.baseUrlVariables.find((variable) => text(env, variable) !== undefined);
+  const address = name === undefined ? undefined : text(env, name);
+  if (address === undefined) return "";
+  if (!/^https?:$/.test(URL.parse(address)?.protocol ?? "")) {
+    throw new ConfigurationError(`${name} must be an http:// or https:// address`);
+  }
+  return providerBaseUrl(row, address);
+}

@@ -1,0 +1,49 @@
+import type { Client } from "@connectrpc/connect";
+import type { Meter } from "@opentelemetry/api";
+import type { Logger } from "#chassis/log.ts";
+import type { Sealer } from "#chassis/sealing.ts";
+import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Admitter } from "./admission/admission.ts";
+import type { RouterEnvironment } from "./config.ts";
+import type { RouterConfig } from "./router-config.ts";
+
+/** Time and chance, replaceable in tests. */
+export interface RouterRuntime {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** From 0 up to 1. */
+  random(): number;
+  /** Resolves after a time, or as soon as the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Everything the router is given. */
+export interface RouterContext {
+  readonly config: RouterConfig;
+  readonly env: RouterEnvironment;
+  /** The provider-adapter, or whatever else implements the contract. */
+  readonly inference: Client<typeof InferenceService>;
+  /** Closed by the router, after its last call. */
+  readonly admitter: Admitter;
+  readonly sealer: Sealer;
+  readonly log: Logger;
+  readonly meter: Meter;
+  /** The real clock and `Math.random` if left out. */
+  readonly runtime?: RouterRuntime;
+}
+
+export const systemRuntime: RouterRuntime = {
+  now: Date.now,
+  random: Math.random,
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener("abort", done);
+    }),
+};

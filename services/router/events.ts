@@ -1,0 +1,71 @@
+import type { Attributes, Meter } from "@opentelemetry/api";
+import { errorText, type Logger } from "#chassis/log.ts";
+import { type UsageStatus, UsageStatusSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { UpstreamErrorKindSchema } from "#gen/sluice/error/v1/error_pb.ts";
+import type { Deployment } from "./registry/deployment.ts";
+import type { Failure } from "./routing/failure.ts";
+
+/** What happens in the router that somebody may want to count or read. One function per event. */
+export interface RouterEvents {
+  callEnded(deployment: Deployment, status: UsageStatus): void;
+  attemptFailed(deployment: Deployment, failure: Failure): void;
+  retried(deployment: Deployment): void;
+  fellBack(from: string, to: string): void;
+  cooledDown(deployment: Deployment, durationMs: number): void;
+  /** A call was answered whose price nobody knows. */
+  unpriced(deployment: Deployment): void;
+  /** The end of a call that nobody waits for could not be recorded. */
+  settlementFailed(callId: string, error: unknown): void;
+}
+
+export function createRouterEvents(meter: Meter, log: Logger): RouterEvents {
+  const calls = meter.createCounter("sluice.router.calls", { description: "Calls that reached a provider, by end" });
+  const failures = meter.createCounter("sluice.router.attempt_failures", { description: "Failed attempts, by kind" });
+  const retries = meter.createCounter("sluice.router.retries", { description: "Retries" });
+  const fallbacks = meter.createCounter("sluice.router.fallbacks", { description: "Calls passed to a fallback" });
+  const cooldowns = meter.createCounter("sluice.router.cooldowns", { description: "Deployments cooled down" });
+  const unpriced = meter.createCounter("sluice.router.unpriced_calls", { description: "Calls of unknown price" });
+  const attributes = new Map<string, Attributes>();
+  const reported = new WeakSet<Deployment>();
+
+  // Attribute objects are made once per provider and status: this runs for every call.
+  const ended = ({ provider }: Deployment, status: UsageStatus): Attributes => {
+    const key = `${provider} ${status}`;
+    const known = attributes.get(key);
+    if (known !== undefined) return known;
+    const made = {
+      "gen_ai.provider.name": provider,
+      status: UsageStatusSchema.value[status]?.localName.toLowerCase() ?? "unknown",
+    };
+    attributes.set(key, made);
+    return made;
+  };
+
+  return {
+    callEnded: (deployment, status) => calls.add(1, ended(deployment, status)),
+    attemptFailed({ provider, id }, { kind, httpStatus, error }) {
+      const name =
+        kind === undefined ? "gateway" : (UpstreamErrorKindSchema.value[kind]?.localName ?? "unknown").toLowerCase();
+      failures.add(1, { "gen_ai.provider.name": provider, "error.type": name });
+      log.debug("attempt failed", { provider, deployment: id, kind: name, status: httpStatus, code: error.code });
+    },
+    retried: ({ provider }) => retries.add(1, { "gen_ai.provider.name": provider }),
+    fellBack(from, to) {
+      fallbacks.add(1);
+      log.info("fallback", { from, to });
+    },
+    cooledDown({ provider, id }, durationMs) {
+      cooldowns.add(1, { "gen_ai.provider.name": provider });
+      log.warn("deployment cools down", { provider, deployment: id, seconds: durationMs / 1000 });
+    },
+    unpriced(deployment) {
+      unpriced.add(1, { "gen_ai.provider.name": deployment.provider });
+      if (reported.has(deployment)) return;
+      reported.add(deployment);
+      const { provider, target, id } = deployment;
+      log.warn("the price of a model is unknown", { provider, model: target.model, deployment: id });
+    },
+    settlementFailed: (callId, error) =>
+      log.error("a call's end was not recorded", { callId, error: errorText(error) }),
+  };
+}

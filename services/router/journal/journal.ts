@@ -1,0 +1,237 @@
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { errorText, type Logger } from "#chassis/log.ts";
+import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
+import { OwnerLock } from "./owner-lock.ts";
+import { ProtoWriter } from "./proto-writer.ts";
+import { writeUsageRecord } from "./record-encoding.ts";
+import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
+
+export interface JournalOptions {
+  /** The folder that holds the journals of all owners. */
+  readonly folder: string;
+  /** The process, a UUID minted at its start. */
+  readonly owner: string;
+  readonly log: Logger;
+  /** When a segment is full; 8 MB. */
+  readonly segmentBytes?: number;
+  /**
+   * Brings the journal to the disk so often, in milliseconds. Without it a record survives the end of the process at
+   * any moment, and not that of the machine; with it, a power cut takes at most the records of so many milliseconds
+   * and of one flush.
+   */
+  readonly fsyncIntervalMs?: number;
+  readonly write?: WriteBytes;
+}
+
+/** A place between two frames. */
+export interface JournalPosition {
+  readonly segment: Segment;
+  readonly offset: number;
+}
+
+/** Older segments beyond this number are emptied by writing their open calls again. */
+const keptSegments = 4;
+
+/**
+ * The journal of one process: what it admitted and how it ended, on the local disk before a client can have seen it.
+ * Everything is synchronous and goes to the page cache, so a process that is killed at any moment loses nothing; whoever
+ * finds the folder without its owner adopts it (adoption.ts).
+ *
+ * Segments are deleted oldest first, when no call that began there is open and every `end` there is acknowledged. The
+ * order matters: a `void` must not vanish before its `begin`.
+ */
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #path: string;
+  readonly #lock: OwnerLock;
+  readonly #writer = new ProtoWriter(4096);
+  readonly #segments: Segment[] = [];
+  readonly #timer: NodeJS.Timeout | undefined;
+  #current: Segment;
+  #closed = false;
+  #complainedAt = Number.NEGATIVE_INFINITY;
+
+  /** Makes the folder of a new owner. Throws where it exists or the disk refuses. */
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#path = join(options.folder, options.owner);
+    this.#lock = createOwnerFolder(options.folder, options.owner);
+    this.#current = this.#openSegment(1);
+    const interval = options.fsyncIntervalMs;
+    if (interval !== undefined) this.#timer = setInterval(() => this.#sync(), interval).unref();
+  }
+
+  get openCalls(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.open.size, 0);
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.size, 0);
+  }
+
+  /** The segment after this one. */
+  after(segment: Segment): Segment | undefined {
+    return this.#segments.find(({ number }) => number > segment.number);
+  }
+
+  /** Writes a call that starts. Throws where the disk refuses: the call must not be made. */
+  begin(record: UsageRecorded): OpenCall {
+    const length = this.#frameOfRecord(frameType.begin, record);
+    const offset = this.#append(length);
+    const call = { recordId: record.recordId, segment: this.#current, offset, length };
+    this.#current.open.add(call);
+    return call;
+  }
+
+  /** Writes how a call ended. Throws where the disk refuses; its `begin` then stays until `acked`. */
+  end(call: OpenCall, record: UsageRecorded): JournalPosition {
+    const offset = this.#append(this.#frameOfRecord(frameType.end, record));
+    call.segment.open.delete(call);
+    this.#current.unacked += 1;
+    return { segment: this.#current, offset };
+  }
+
+  /** Writes that a call cost nothing. Never throws; a disk that refuses is logged. */
+  void(call: OpenCall): void {
+    this.#appendIds(frameType.void, [call.recordId]);
+    call.segment.open.delete(call);
+  }
+
+  /** Writes that the bus has these records, and deletes what is no longer needed. Never throws. */
+  acked(recordIds: readonly string[], segments: readonly Segment[]): void {
+    this.#appendIds(frameType.acked, recordIds);
+    for (const segment of segments) segment.unacked -= 1;
+    this.#collect();
+  }
+
+  /** Forgets the `begin` of a call whose end could only be kept in memory and was sent from there. */
+  forget(call: OpenCall): void {
+    call.segment.open.delete(call);
+  }
+
+  /**
+   * Closes the files. The folder is removed where nothing in it is open or unacknowledged; else it stays, without its
+   * lock, for the next process to adopt.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    const empty = this.#segments.every(({ open, unacked }) => open.size === 0 && unacked === 0);
+    if (!empty && this.#options.fsyncIntervalMs !== undefined) this.#current.syncNow();
+    for (const segment of this.#segments) segment.close();
+    if (empty) removeOwnerFolder(this.#options.folder, this.#options.owner);
+    this.#lock.release();
+  }
+
+  #frameOfRecord(type: FrameType, record: UsageRecorded): number {
+    this.#writer.at = headerLength;
+    writeUsageRecord(this.#writer, record);
+    return this.#seal(type);
+  }
+
+  #seal(type: FrameType): number {
+    sealFrame(this.#writer.bytes, type, this.#writer.at - headerLength);
+    return this.#writer.at;
+  }
+
+  #appendIds(type: FrameType, recordIds: readonly string[]): void {
+    this.#writer.at = headerLength;
+    for (const id of recordIds) if (id.length === recordIdLength) this.#writer.ascii(id);
+    try {
+      this.#append(this.#seal(type));
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  /** At most once a second: a full disk refuses thousands. */
+  #complain(error: unknown): void {
+    const now = performance.now();
+    if (now - this.#complainedAt < 1000) return;
+    this.#complainedAt = now;
+    this.#options.log.error("the journal refuses a write", { error: errorText(error) });
+  }
+
+  #append(length: number): number {
+    if (this.#closed) throw new Error("the journal is closed");
+    const full = this.#current.size + length > (this.#options.segmentBytes ?? 8 * 1024 * 1024);
+    if (full) this.#rotate();
+    return this.#current.append(this.#writer.bytes, length);
+  }
+
+  #rotate(): void {
+    const full = this.#current;
+    this.#current = this.#openSegment(full.number + 1);
+    if (this.#options.fsyncIntervalMs !== undefined) full.syncNow();
+    full.close();
+    this.#collect();
+  }
+
+  #openSegment(number: number): Segment {
+    const segment = new Segment(this.#path, number, this.#options.write);
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #collect(): void {
+    for (let oldest = this.#segments[0]; oldest !== undefined; oldest = this.#segments[0]) {
+      if (oldest === this.#current || oldest.unacked > 0) return;
+      if (oldest.open.size > 0 && (this.#segments.length <= keptSegments || !this.#carryForward(oldest))) return;
+      this.#segments.shift();
+      oldest.remove();
+    }
+  }
+
+  /** Writes the open calls of an old segment again at the end, so that a call of an hour does not keep hours of files. */
+  #carryForward(oldest: Segment): boolean {
+    const open = [...oldest.open];
+    if (open.reduce((sum, { length }) => sum + length, 0) > oldest.size / 2) return false;
+    try {
+      const fd = openSync(oldest.path, "r");
+      try {
+        for (const call of open) this.#carry(call, fd);
+      } finally {
+        closeSync(fd);
+      }
+      return true;
+    } catch (error) {
+      this.#options.log.error("an old journal segment cannot be emptied", { error: errorText(error) });
+      return false;
+    }
+  }
+
+  #carry(call: OpenCall, fd: number): void {
+    const bytes = Buffer.allocUnsafe(call.length);
+    if (readSync(fd, bytes, 0, call.length, call.offset) !== call.length) throw new Error("the segment is too short");
+    const offset = this.#current.append(bytes, call.length);
+    call.segment.open.delete(call);
+    call.segment = this.#current;
+    call.offset = offset;
+    this.#current.open.add(call);
+  }
+
+  #sync(): void {
+    this.#current.sync((error) => this.#options.log.error("the journal cannot be flushed", { error: error.message }));
+  }
+}
+
+/** The folder appears under its name only with its lock taken: an adopter never sees one whose owner just starts. */
+function createOwnerFolder(folder: string, owner: string): OwnerLock {
+  const hidden = join(folder, `.${owner}`);
+  mkdirSync(hidden, { recursive: true, mode: 0o700 });
+  const lock = OwnerLock.tryTake(hidden);
+  if (lock === undefined) throw new Error(`the journal folder of ${owner} is in use`);
+  renameSync(hidden, join(folder, owner));
+  return lock;
+}
+
+/** Renames first, so that nobody finds a folder half removed. Call it with the lock held. */
+export function removeOwnerFolder(folder: string, owner: string): void {
+  if (!existsSync(join(folder, owner))) return;
+  const hidden = join(folder, `.${owner}`);
+  renameSync(join(folder, owner), hidden);
+  rmSync(hidden, { recursive: true, force: true });
+}

@@ -1,0 +1,39 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { uuidv7 } from "uuidv7";
+import type { Logger } from "#chassis/log.ts";
+import { type UsageRecorded, UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { leftRecords } from "../recovery.ts";
+
+/** A folder that is removed when the test ends. */
+export function journalFolder(context: { after(done: () => void): void }): string {
+  const folder = mkdtempSync(join(tmpdir(), "journal-"));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The record of a call that has begun. */
+export function begunRecord(): UsageRecorded {
+  return create(UsageRecordedSchema, {
+    recordId: uuidv7(),
+    model: "gpt-4o",
+    status: UsageStatus.INTERRUPTED,
+    settlements: [{ scope: "key:a", consumed: { nanoUsd: 1000n, requests: 1n } }],
+  });
+}
+
+/** The same call, ended. */
+export function endedRecord(begun: UsageRecorded): UsageRecorded {
+  return { ...begun, status: UsageStatus.SUCCESS };
+}
+
+/** Everything that a dead process left, by record id. */
+export async function readLeft(path: string, log: Logger, onDamage?: () => void): Promise<Map<string, UsageRecorded>> {
+  const left = new Map<string, UsageRecorded>();
+  for await (const batch of leftRecords(path, log, onDamage)) {
+    for (const record of batch) left.set(record.recordId, record);
+  }
+  return left;
+}

@@ -1,0 +1,156 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { type DocumentPath, spell, type YamlDocument } from "#chassis/yaml-file.ts";
+import {
+  type LitellmParams,
+  litellmParamsSchema,
+  type ModelInfo,
+  type ModelListEntry,
+  modelInfoSchema,
+} from "./config-schema.ts";
+import { isUnbuiltPriceKey, keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { isPriceKey, type PriceOverrides, priceKeys, ratePerToken } from "./prices/overrides.ts";
+import { type ProviderModel, type ProviderNames, providerBaseUrl } from "./provider-table.ts";
+import type { DeploymentConfig } from "./router-config.ts";
+
+const paramKeys = new Set(Object.keys(litellmParamsSchema.shape));
+const infoKeys = new Set(Object.keys(modelInfoSchema.shape));
+const entryKeys = new Set(["model_name", "litellm_params", "model_info"]);
+
+/**
+ * Turns one validated entry of `model_list` into a deployment. Undefined, with a warning, where its provider is not
+ * built; throws where its model names no provider at all.
+ */
+export function readDeployment(
+  document: YamlDocument,
+  names: ProviderNames,
+  entry: ModelListEntry,
+  index: number,
+  warnings: string[],
+): DeploymentConfig | undefined {
+  const path: DocumentPath = ["model_list", index];
+  const params = entry.litellm_params;
+  const info: ModelInfo = entry.model_info ?? {};
+  const found = findProvider(names, params);
+  if (found === "unnamed") {
+    throw document.problem([...path, "litellm_params", "model"], "provider/model, or a name whose provider is known");
+  }
+  if (found === "unbuilt") {
+    const provider = params.custom_llm_provider ?? params.model.split("/", 1)[0];
+    warnings.push(
+      `${spell(path)} (${entry.model_name}): provider ${provider} is not built yet; the deployment is left out`,
+    );
+    return undefined;
+  }
+  const missingVariable = missingReferences(document, entry.model_name, path, warnings);
+  warnings.push(...entryWarnings(entry, info, path));
+  return {
+    modelName: entry.model_name,
+    id: info.id ?? undefined,
+    model: found === "any" ? params.model : found.model,
+    provider: found === "any" ? undefined : found.provider.id,
+    credential: params.api_key ?? undefined,
+    missingVariable,
+    baseUrl: readBaseUrl(params, found),
+    weight: params.weight ?? undefined,
+    rpm: params.rpm ?? undefined,
+    tpm: params.tpm ?? undefined,
+    order: params.order ?? undefined,
+    timeoutMs: params.timeout ?? undefined,
+    streamTimeoutMs: params.stream_timeout ?? undefined,
+    numRetries: params.num_retries ?? params.max_retries ?? undefined,
+    cooldownMs: params.cooldown_time ?? undefined,
+    dropParams: params.drop_params ?? undefined,
+    allowedOpenaiParams: params.allowed_openai_params ?? [],
+    mockResponse: params.mock_response ?? undefined,
+    headers: readHeaders(params),
+    defaultParams: readDefaultParams(params),
+    prices: { ...readPrices(info), ...readPrices(params) },
+    baseModel: info.base_model ?? undefined,
+    maxOutputTokens: info.max_output_tokens ?? info.max_tokens ?? undefined,
+  };
+}
+
+/** `any` is a pattern whose provider shows only when a client names the model. */
+type FoundProvider = ProviderModel | "any" | "unnamed" | "unbuilt";
+
+function findProvider(names: ProviderNames, params: LitellmParams): FoundProvider {
+  const forced = params.custom_llm_provider ?? undefined;
+  if (forced === undefined) {
+    if (params.model.startsWith("*")) return "any";
+    return names.split(params.model) ?? (params.model.includes("/") ? "unbuilt" : "unnamed");
+  }
+  const provider = names.byId(forced);
+  if (provider === undefined) return "unbuilt";
+  const prefix = `${forced}/`;
+  return { provider, model: params.model.startsWith(prefix) ? params.model.slice(prefix.length) : params.model };
+}
+
+function readBaseUrl(params: LitellmParams, found: ProviderModel | "any"): string {
+  const address = params.api_base ?? params.base_url ?? "";
+  return address === "" || found === "any" ? address : providerBaseUrl(found.provider, address);
+}
+
+/** Warns of every variable that this entry names and that is not set; returns the one that holds the key. */
+function missingReferences(
+  document: YamlDocument,
+  modelName: string,
+  path: DocumentPath,
+  warnings: string[],
+): string | undefined {
+  let credential: string | undefined;
+  for (const missing of document.missing) {
+    if (missing.path[0] !== path[0] || missing.path[1] !== path[1]) continue;
+    const isKey = missing.path.at(-1) === "api_key";
+    if (isKey) credential = missing.name;
+    warnings.push(
+      isKey
+        ? `${spell(path)} (${modelName}): ${missing.name} is not set; its calls fail until it is`
+        : `${spell(missing.path)} (${modelName}): ${missing.name} is not set`,
+    );
+  }
+  return credential;
+}
+
+function entryWarnings(entry: ModelListEntry, info: ModelInfo, path: DocumentPath): string[] {
+  const unbuilt = Object.keys(entry.litellm_params).filter((key) => !paramKeys.has(key) && isUnbuilt(key));
+  const restricted = Object.keys(info).filter((key) => !infoKeys.has(key) && unbuiltKeys.modelInfo.has(key));
+  return [
+    ...keyWarnings(spell(path), Object.keys(entry), entryKeys, new Set()),
+    ...keyWarnings(`${spell(path)}.litellm_params`, unbuilt, paramKeys, new Set(unbuilt)),
+    ...keyWarnings(`${spell(path)}.model_info`, restricted, infoKeys, unbuiltKeys.modelInfo),
+  ];
+}
+
+function isUnbuilt(key: string): boolean {
+  return unbuiltKeys.litellmParams.has(key) || isUnbuiltPriceKey(key);
+}
+
+function readHeaders(params: LitellmParams): Record<string, string> {
+  const all = { ...params.headers, ...params.extra_headers };
+  const headers = Object.fromEntries(Object.entries(all).map(([name, value]) => [name.toLowerCase(), value]));
+  const organization = params.organization ?? undefined;
+  return organization === undefined ? headers : { "openai-organization": organization, ...headers };
+}
+
+/** Everything that the gateway does not know by name goes to the provider, except what is known and not built. */
+function readDefaultParams(params: LitellmParams): JsonObject {
+  const unknown = Object.entries(params).filter(
+    ([key, value]) => !paramKeys.has(key) && !isUnbuilt(key) && value !== null && value !== undefined,
+  );
+  return jsonObject({ ...Object.fromEntries(unknown), ...params.extra_body });
+}
+
+function jsonObject(value: Readonly<Record<string, unknown>>): JsonObject {
+  const copy: JsonValue = JSON.parse(JSON.stringify(value));
+  return typeof copy === "object" && copy !== null && !Array.isArray(copy) ? copy : {};
+}
+
+function readPrices(section: LitellmParams | ModelInfo): PriceOverrides {
+  const prices: { -readonly [K in keyof PriceOverrides]: PriceOverrides[K] } = {};
+  for (const [key, value] of Object.entries(section)) {
+    if (!isPriceKey(key) || (typeof value !== "number" && typeof value !== "string")) continue;
+    const rate = ratePerToken(value);
+    if (rate !== undefined) prices[priceKeys[key]] = rate;
+  }
+  return prices;
+}

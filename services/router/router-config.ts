@@ -1,0 +1,73 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Secret } from "#chassis/secret.ts";
+import type { PriceOverrides } from "./prices/overrides.ts";
+
+/** One entry of `model_list`, validated. Times are milliseconds. */
+export interface DeploymentConfig {
+  /** The public name or pattern. */
+  readonly modelName: string;
+  /** `model_info.id`; without one the id is a hash of what is not secret here. */
+  readonly id: string | undefined;
+  /** The model's name at the provider; may hold `*` where `modelName` does. */
+  readonly model: string;
+  /** Undefined where `model` begins with `*`: the name that the client writes brings its provider along. */
+  readonly provider: string | undefined;
+  readonly credential: Secret | undefined;
+  /** The environment variable that `api_key` refers to and that is not set. */
+  readonly missingVariable: string | undefined;
+  /** Empty means the provider's own. */
+  readonly baseUrl: string;
+  readonly weight: number | undefined;
+  readonly rpm: number | undefined;
+  readonly tpm: number | undefined;
+  readonly order: number | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly streamTimeoutMs: number | undefined;
+  /** `num_retries`, else `max_retries`. */
+  readonly numRetries: number | undefined;
+  readonly cooldownMs: number | undefined;
+  readonly dropParams: boolean | undefined;
+  readonly allowedOpenaiParams: readonly string[];
+  readonly mockResponse: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Parameters that the gateway does not know: defaults for the upstream body. */
+  readonly defaultParams: JsonObject;
+  readonly prices: PriceOverrides;
+  /** `model_info.base_model`: the name whose price holds. */
+  readonly baseModel: string | undefined;
+  readonly maxOutputTokens: number | undefined;
+}
+
+export interface ModelAlias {
+  readonly model: string;
+  /** Left out of the list of models. */
+  readonly hidden: boolean;
+}
+
+/** Model group (or pattern) to the groups that take over. */
+export type FallbackTable = ReadonlyMap<string, readonly string[]>;
+
+export interface RouterSettings {
+  readonly numRetries: number;
+  readonly timeoutMs: number;
+  readonly streamTimeoutMs: number | undefined;
+  /** The least time between two tries. */
+  readonly retryAfterMs: number;
+  /** Set: that many failures within the cooldown time cool a deployment down. Unset: the default rules do. */
+  readonly allowedFails: number | undefined;
+  readonly cooldownMs: number;
+  readonly disableCooldowns: boolean;
+  readonly fallbacks: FallbackTable;
+  readonly contextWindowFallbacks: FallbackTable;
+  readonly contentPolicyFallbacks: FallbackTable;
+  readonly defaultFallbacks: readonly string[];
+  readonly maxFallbacks: number;
+  readonly dropParams: boolean;
+}
+
+/** What the file says about routing. */
+export interface RouterConfig {
+  readonly deployments: readonly DeploymentConfig[];
+  readonly aliases: ReadonlyMap<string, ModelAlias>;
+  readonly settings: RouterSettings;
+}

@@ -1,0 +1,63 @@
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { accessDenied, callerAllows } from "../model-rights.ts";
+import type { ModelGroup } from "../registry/registry.ts";
+import { estimateCall } from "./estimate.ts";
+import { ModelCall, type RouterCore } from "./model-call.ts";
+
+/**
+ * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Answers at once where the
+ * admitter does. What it throws has reserved nothing.
+ */
+export function admitCall(
+  core: RouterCore,
+  request: InferRequest,
+  signal: AbortSignal,
+): ModelCall | Promise<ModelCall> {
+  const { caller, model } = request;
+  if (caller === undefined || !callerAllows(caller, model, core.names)) {
+    throw gatewayError(Reason.MODEL_ACCESS_DENIED, accessDenied(caller, model), { param: "model" });
+  }
+  const group = core.registry.resolve(model);
+  if (group === undefined) throw unknownModel(core, model);
+  const estimate = estimateCall(request, reachableGroups(core, request, group), core.runtime.now());
+  const { callId, operation, stream } = request;
+  const admission = core.admitter.admit({ callId, operation, model, stream, caller, estimate }, signal);
+  return admission instanceof Promise
+    ? admission.then((admitted) => new ModelCall(core, request, group, admitted, signal))
+    : new ModelCall(core, request, group, admission, signal);
+}
+
+function unknownModel(core: RouterCore, model: string) {
+  const shown = model.length > 256 ? `${model.slice(0, 256)}…` : model;
+  const variable = core.registry.missingVariable(model);
+  const hint = variable === undefined ? "" : ` Its provider is served as soon as ${variable} is set.`;
+  return gatewayError(
+    Reason.MODEL_NOT_FOUND,
+    `Invalid model name passed in model=${shown}. Call \`/v1/models\` to view available models for your key.${hint}`,
+    { param: "model" },
+  );
+}
+
+const kinds = [undefined, UpstreamErrorKind.CONTEXT_WINDOW, UpstreamErrorKind.CONTENT_POLICY] as const;
+
+/** The group itself and every fallback the call may end at: the estimate covers the dearest of them. */
+function reachableGroups(core: RouterCore, { options, caller }: InferRequest, primary: ModelGroup): ModelGroup[] {
+  const groups = [primary];
+  if (options?.disableFallbacks === true) return groups;
+  const names = new Set(options?.fallbacks ?? []);
+  for (const kind of kinds) for (const name of core.fallbacks(primary.name, kind)) names.add(name);
+  // A Set's iteration sees what is added on the way: fallbacks of fallbacks are reached like this.
+  for (const name of names) {
+    if (groups.length > maxReach) break;
+    const group = callerAllows(caller, name, core.names) ? core.registry.resolve(name) : undefined;
+    if (group === undefined || groups.includes(group)) continue;
+    groups.push(group);
+    for (const kind of kinds) for (const next of core.fallbacks(group.name, kind)) names.add(next);
+  }
+  return groups;
+}
+
+/** Groups looked at for an estimate; a call goes to far fewer. */
+const maxReach = 50;

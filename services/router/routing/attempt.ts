@@ -1,0 +1,97 @@
+import type { Client } from "@connectrpc/connect";
+import type { Started } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Deployment } from "../registry/deployment.ts";
+import { brokenAnswer, timeoutError } from "./failure.ts";
+
+export interface AttemptLimits {
+  /** Time for the whole attempt. */
+  readonly totalMs: number;
+  /** Time to the first payload; undefined means the whole attempt's. */
+  readonly firstPayloadMs: number | undefined;
+}
+
+/** Node fires a timer at once that is set further ahead. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** One try at one deployment: the adapter's stream with its clocks and its abort. */
+export class Attempt {
+  readonly #deployment: Deployment;
+  readonly #limits: AttemptLimits;
+  readonly #begun: number;
+  readonly #controller = new AbortController();
+  readonly #events: AsyncIterator<InferResponse>;
+  #timer: NodeJS.Timeout | undefined;
+  #expired: string | undefined;
+  #over = false;
+
+  constructor(
+    inference: Client<typeof InferenceService>,
+    request: InferRequest,
+    deployment: Deployment,
+    limits: AttemptLimits,
+  ) {
+    this.#deployment = deployment;
+    this.#limits = limits;
+    this.#begun = performance.now();
+    const first = limits.firstPayloadMs;
+    if (first !== undefined && first < limits.totalMs) this.#arm(first, `no payload within ${first / 1000} seconds`);
+    else this.#arm(limits.totalMs, `no answer within ${limits.totalMs / 1000} seconds`);
+    this.#events = inference.infer(request, { signal: this.#controller.signal })[Symbol.asyncIterator]();
+  }
+
+  /** Waits for the first payload. Returns the adapter's own message, to be completed and passed on. */
+  async open(): Promise<{ readonly response: InferResponse; readonly started: Started }> {
+    const response = await this.next();
+    if (response.event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
+    const { totalMs, firstPayloadMs } = this.#limits;
+    if (firstPayloadMs !== undefined && firstPayloadMs < totalMs) {
+      const rest = Math.max(0, totalMs - (performance.now() - this.#begun));
+      this.#arm(rest, `no end within ${totalMs / 1000} seconds`);
+    }
+    return { response, started: response.event.value };
+  }
+
+  /** The next event. Fails where the stream is over: an answer ends with Finished. */
+  async next(): Promise<InferResponse> {
+    let result: IteratorResult<InferResponse>;
+    try {
+      result = await this.#events.next();
+    } catch (error) {
+      this.#over = true;
+      throw this.#expired === undefined ? error : timeoutError(this.#deployment, this.#expired);
+    }
+    if (result.done !== true) return result.value;
+    this.#over = true;
+    throw brokenAnswer(this.#deployment, "an answer without an end");
+  }
+
+  /** Lets the adapter end its stream after Finished; whatever it still does is of no interest. */
+  async drain(): Promise<void> {
+    try {
+      const { done } = await this.#events.next();
+      this.#over = done === true;
+    } catch {
+      this.#over = true;
+    }
+  }
+
+  /** Aborts the upstream call, if it is not over, and stops the clock. */
+  close(): void {
+    clearTimeout(this.#timer);
+    if (this.#over) return;
+    this.#over = true;
+    this.#controller.abort();
+  }
+
+  #arm(ms: number, what: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#expired = what;
+        this.#controller.abort();
+      },
+      Math.min(ms, maxTimerMs),
+    );
+  }
+}

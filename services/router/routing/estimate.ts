@@ -1,0 +1,76 @@
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Estimate } from "../admission/admission.ts";
+import { dearestInput, dearestOutput, ratesFor } from "../prices/price.ts";
+import type { Deployment } from "../registry/deployment.ts";
+import type { ModelGroup } from "../registry/registry.ts";
+
+const million = 1_000_000n;
+
+/**
+ * What a call may cost at most, over every deployment it can reach, fallbacks included. Input is the edge's estimate at
+ * the dearest way to bill it (a cache write, say). Output is the client's limit, else what is assumed of the deployment.
+ * Deployments without a known price do not count; if none has one, the price is unknown.
+ */
+export function estimateCall(request: InferRequest, groups: readonly ModelGroup[], now: number): Estimate {
+  const inputTokens = request.shape?.inputTokens ?? 0;
+  const choices = Math.max(1, request.shape?.choices ?? 1);
+  const exactInput = BigInt(inputTokens);
+  let perOutput = 0n;
+  let perInput = 0n;
+  let output = 0;
+  let priced = false;
+  for (const { deployments } of groups) {
+    for (const deployment of deployments) {
+      output = Math.max(output, outputTokens(request, deployment));
+      const price = deployment.price(now);
+      if (price === undefined) continue;
+      priced = true;
+      const rates = ratesFor(price, exactInput);
+      const inputRate = dearestInput(rates);
+      const outputRate = dearestOutput(rates);
+      if (inputRate > perInput) perInput = inputRate;
+      if (outputRate > perOutput) perOutput = outputRate;
+    }
+  }
+  const outputTotal = output * choices;
+  return {
+    tokens: inputTokens + outputTotal,
+    price: priced
+      ? {
+          inputNanoUsd: (exactInput * perInput + million - 1n) / million,
+          outputNanoUsdPerMillion: perOutput,
+          outputTokens: outputTotal,
+          choices,
+        }
+      : undefined,
+  };
+}
+
+function outputTokens({ operation, shape }: InferRequest, deployment: Deployment): number {
+  if (operation === Operation.EMBEDDINGS) return 0;
+  return shape?.maxOutputTokens ?? deployment.assumedOutputTokens;
+}
+
+/**
+ * The output limit for the upstream call: what the budget pays (`admitted`), and, where a budget applies, output costs
+ * money and the client set no limit, what the estimate assumed of the deployment, so that an answer cannot outgrow its
+ * reservation.
+ */
+export function outputCap(
+  request: InferRequest,
+  deployment: Deployment,
+  admitted: number | undefined,
+  now: number,
+): number | undefined {
+  if (request.operation === Operation.EMBEDDINGS) return undefined;
+  if (request.shape?.maxOutputTokens !== undefined || !hasBudget(request)) return admitted;
+  const price = deployment.price(now);
+  if (price === undefined || dearestOutput(price.base) === 0n) return admitted;
+  const assumed = deployment.assumedOutputTokens;
+  return admitted === undefined ? assumed : Math.min(admitted, assumed);
+}
+
+function hasBudget({ caller }: InferRequest): boolean {
+  return caller?.scopes.some(({ maxBudgetNanoUsd }) => maxBudgetNanoUsd !== undefined) ?? false;
+}

@@ -1,0 +1,264 @@
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import type { Finished, Target } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Admission, Admitter } from "../admission/admission.ts";
+import type { RouterRuntime } from "../context.ts";
+import type { RouterEvents } from "../events.ts";
+import { callerAllows } from "../model-rights.ts";
+import type { ProviderNames } from "../provider-table.ts";
+import type { Deployment } from "../registry/deployment.ts";
+import type { ModelGroup, Registry } from "../registry/registry.ts";
+import type { RouterSettings } from "../router-config.ts";
+import { Attempt, type AttemptLimits } from "./attempt.ts";
+import { chooseDeployment, hasOther, hasUsable } from "./choose-deployment.ts";
+import { recordFailure, recordSuccess } from "./cooldowns.ts";
+import { outputCap } from "./estimate.ts";
+import { type Failure, readFailure, unavailable } from "./failure.ts";
+import { createFallbackQueue, type FallbackLookup, type FallbackQueue } from "./fallback-plan.ts";
+import { isWorthRetry, retriesAllowed, retryDelayMs } from "./retry-policy.ts";
+import { type Route, Settlement } from "./settlement.ts";
+
+/** What all calls of a router share. */
+export interface RouterCore {
+  readonly settings: RouterSettings;
+  readonly registry: Registry;
+  readonly names: ProviderNames;
+  readonly fallbacks: FallbackLookup;
+  readonly inference: Client<typeof InferenceService>;
+  readonly admitter: Admitter;
+  readonly events: RouterEvents;
+  readonly runtime: RouterRuntime;
+}
+
+/** An attempt that is under way. From here on the provider may bill for the call. */
+interface Running extends Route {
+  readonly attempt: Attempt;
+  readonly group: ModelGroup;
+}
+
+type Opened = { readonly opened: InferResponse };
+
+/**
+ * One admitted call: its attempts, retries and fallbacks up to the first payload, then its events, and in every case
+ * exactly one settlement. A client that hangs up ends it at once, also while nobody asks for the next event.
+ */
+export class ModelCall {
+  readonly #core: RouterCore;
+  readonly #request: InferRequest;
+  readonly #primary: ModelGroup;
+  readonly #settlement: Settlement;
+  readonly #signal: AbortSignal;
+  readonly #deadline: number | undefined;
+  #running: Running | undefined;
+  #retries = 0;
+  #fallbacks = 0;
+
+  constructor(core: RouterCore, request: InferRequest, primary: ModelGroup, admission: Admission, signal: AbortSignal) {
+    this.#core = core;
+    this.#request = request;
+    this.#primary = primary;
+    this.#settlement = new Settlement(request, admission, core.events, core.runtime);
+    this.#signal = signal;
+    const timeout = positiveMs(request.options?.timeout);
+    this.#deadline = timeout === undefined ? undefined : core.runtime.now() + timeout;
+    signal.addEventListener("abort", this.#onAbort);
+    if (signal.aborted) this.#onAbort();
+  }
+
+  /** Tries deployments and groups until one answers; returns its Started. Throws the last failure. */
+  async open(): Promise<InferResponse> {
+    let queue: FallbackQueue | undefined;
+    let group = this.#primary;
+    for (;;) {
+      const result = await this.#tryGroup(group);
+      if ("opened" in result) return result.opened;
+      queue ??= this.#fallbackQueue();
+      const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, group.name, result.kind);
+      if (next === undefined) {
+        this.#settlement.void();
+        throw result.error;
+      }
+      this.#core.events.fellBack(group.name, next.name);
+      this.#fallbacks++;
+      group = next;
+    }
+  }
+
+  /** The next Chunk or Finished. A failure here is final: the client has seen the beginning. */
+  async next(): Promise<InferResponse> {
+    const running = this.#live();
+    try {
+      const response = await running.attempt.next();
+      if (response.event.case === "chunk") this.#settlement.count(response.event.value);
+      return response;
+    } catch (thrown) {
+      if (this.#settlement.done) throw this.#aborted();
+      const failure = readFailure(thrown, running.deployment);
+      this.#noteFailure(failure, running.group, running.deployment);
+      this.#settlement.breakOff(running, UsageStatus.FAILED);
+      throw failure.error;
+    }
+  }
+
+  /** Prices and records the call; after it returns, the client may see the end. */
+  finish(finished: Finished): void {
+    const running = this.#live();
+    recordSuccess(running.deployment, this.#core.runtime.now());
+    this.#settlement.succeed(running, finished);
+  }
+
+  /** Lets the adapter end its stream after Finished. */
+  async drain(): Promise<void> {
+    await this.#running?.attempt.drain();
+  }
+
+  /** Frees everything. A call that is not recorded yet was given up by its client. */
+  close(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#onAbort();
+  }
+
+  readonly #onAbort = (): void => {
+    this.#running?.attempt.close();
+    if (this.#running === undefined) this.#settlement.void();
+    else this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
+  };
+
+  async #tryGroup(group: ModelGroup): Promise<Opened | Failure> {
+    const { runtime, settings, events } = this.#core;
+    const tried: Deployment[] = [];
+    let last: Failure | undefined;
+    for (let retries = 0; ; retries++) {
+      const deployment = this.#choose(group, tried);
+      if (deployment === undefined) return last ?? unavailable(group, runtime.now());
+      if (retries > 0) {
+        this.#retries++;
+        events.retried(deployment);
+      }
+      const result = await this.#attempt(group, deployment);
+      if ("opened" in result) return result;
+      last = result;
+      tried.push(deployment);
+      const others = hasOther(group.deployments, deployment, runtime.now());
+      const allowed = retriesAllowed(this.#request.options?.numRetries, deployment);
+      if (retries >= allowed || !isWorthRetry(result, others)) return result;
+      const delay = retryDelayMs(result, others, retries, settings, runtime.random);
+      if (this.#isLate(delay) || !hasUsable(group.deployments, runtime.now() + delay)) return result;
+      if (delay > 0) await runtime.sleep(delay, this.#signal);
+      if (this.#settlement.done) throw this.#aborted();
+    }
+  }
+
+  #choose(group: ModelGroup, tried: readonly Deployment[]): Deployment | undefined {
+    // A canned answer needs neither a key nor a healthy provider.
+    if (this.#request.options?.mockResponse !== undefined) return group.deployments[0];
+    const { runtime } = this.#core;
+    return chooseDeployment(group.deployments, tried, runtime.now(), runtime.random);
+  }
+
+  async #attempt(group: ModelGroup, deployment: Deployment): Promise<Opened | Failure> {
+    if (this.#settlement.done) throw this.#aborted();
+    const request: InferRequest = { ...this.#request, target: this.#target(deployment) };
+    const attempt = new Attempt(this.#core.inference, request, deployment, this.#limits(deployment));
+    const route: Route = {
+      deployment,
+      groupName: group.name,
+      attemptedRetries: this.#retries,
+      attemptedFallbacks: this.#fallbacks,
+    };
+    this.#running = { ...route, attempt, group };
+    try {
+      const { response, started } = await attempt.open();
+      if (this.#settlement.done) throw this.#aborted();
+      this.#settlement.begin();
+      started.deployment = deployment.id;
+      started.provider = deployment.provider;
+      started.modelGroup = group.name;
+      started.attemptedRetries = this.#retries;
+      started.attemptedFallbacks = this.#fallbacks;
+      return { opened: response };
+    } catch (thrown) {
+      if (this.#settlement.done) throw this.#aborted();
+      attempt.close();
+      this.#running = undefined;
+      const failure = readFailure(thrown, deployment);
+      this.#noteFailure(failure, group, deployment);
+      return failure;
+    }
+  }
+
+  #fallbackQueue(): FallbackQueue {
+    const { options } = this.#request;
+    const max = options?.disableFallbacks === true ? 0 : this.#core.settings.maxFallbacks;
+    return createFallbackQueue(this.#primary.name, options?.fallbacks ?? [], this.#core.fallbacks, max);
+  }
+
+  /** The next fallback that exists and that the caller may use. */
+  #nextGroup(queue: FallbackQueue, failed: string, kind: Failure["kind"]): ModelGroup | undefined {
+    const { names, registry } = this.#core;
+    for (let name = queue.next(failed, kind); name !== undefined; name = queue.next(failed, kind)) {
+      const group = callerAllows(this.#request.caller, name, names) ? registry.resolve(name) : undefined;
+      if (group !== undefined) return group;
+    }
+    return undefined;
+  }
+
+  #limits(deployment: Deployment): AttemptLimits {
+    const asked = positiveMs(this.#request.options?.streamTimeout);
+    return {
+      totalMs:
+        this.#deadline === undefined ? deployment.timeoutMs : Math.max(0, this.#deadline - this.#core.runtime.now()),
+      firstPayloadMs: this.#request.stream ? (asked ?? deployment.streamTimeoutMs) : undefined,
+    };
+  }
+
+  /** The deployment's own target where the call adds nothing to it. */
+  #target(deployment: Deployment): Target {
+    const { target } = deployment;
+    const { options } = this.#request;
+    const cap = outputCap(this.#request, deployment, this.#settlement.outputTokenCap, this.#core.runtime.now());
+    const allowed = options?.allowedOpenaiParams ?? [];
+    const plain = options?.dropParams === undefined && options?.mockResponse === undefined && allowed.length === 0;
+    if (plain && cap === undefined) return target;
+    return {
+      ...target,
+      outputTokenCap: cap,
+      dropParams: options?.dropParams ?? target.dropParams,
+      mockResponse: options?.mockResponse ?? target.mockResponse,
+      allowedOpenaiParams: [...target.allowedOpenaiParams, ...allowed],
+    };
+  }
+
+  #noteFailure(failure: Failure, group: ModelGroup, deployment: Deployment): void {
+    const { events, settings, runtime } = this.#core;
+    events.attemptFailed(deployment, failure);
+    if (!failure.ofDeployment || !group.cools) return;
+    const duration = recordFailure(deployment, failure, group.deployments.length > 1, settings, runtime.now());
+    if (duration > 0) events.cooledDown(deployment, duration);
+  }
+
+  /** The attempt that answers. Fails where the call is over already. */
+  #live(): Running {
+    if (this.#running === undefined || this.#settlement.done) throw this.#aborted();
+    return this.#running;
+  }
+
+  /** Whether the client's time is over after a wait. */
+  #isLate(delayMs: number): boolean {
+    return this.#deadline !== undefined && this.#core.runtime.now() + delayMs >= this.#deadline;
+  }
+
+  #aborted(): ConnectError {
+    const { reason } = this.#signal;
+    return reason instanceof ConnectError ? reason : new ConnectError("the client hung up", Code.Canceled);
+  }
+}
+
+/** A time the client set; 0 and less mean that it set none. */
+function positiveMs(duration: Duration | undefined): number | undefined {
+  if (duration === undefined) return undefined;
+  const ms = durationMs(duration);
+  return ms > 0 ? ms : undefined;
+}

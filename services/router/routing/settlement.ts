@@ -1,0 +1,121 @@
+import { create } from "@bufbuild/protobuf";
+import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import type { Chunk, Finished } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { type Cost, CostState, type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
+import type { Admission } from "../admission/admission.ts";
+import type { RouterRuntime } from "../context.ts";
+import type { RouterEvents } from "../events.ts";
+import { costOf } from "../prices/price.ts";
+import type { Deployment } from "../registry/deployment.ts";
+
+/** Where a call is going. */
+export interface Route {
+  readonly deployment: Deployment;
+  /** The name of the group that the deployment was taken from. */
+  readonly groupName: string;
+  readonly attemptedRetries: number;
+  readonly attemptedFallbacks: number;
+}
+
+/** About as many bytes of an answer's JSON as make a token; for estimates of what was never counted. */
+const bytesPerToken = 4;
+
+/** Ends an admitted call in the journal, once: the first of success, failure, abort or nothing wins. */
+export class Settlement {
+  readonly #request: InferRequest;
+  readonly #admission: Admission;
+  readonly #events: RouterEvents;
+  readonly #runtime: RouterRuntime;
+  #firstPayloadAt: Date | undefined;
+  #payloads = 0;
+  #bytes = 0;
+  #done = false;
+
+  constructor(request: InferRequest, admission: Admission, events: RouterEvents, runtime: RouterRuntime) {
+    this.#request = request;
+    this.#admission = admission;
+    this.#events = events;
+    this.#runtime = runtime;
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  get outputTokenCap(): number | undefined {
+    return this.#admission.outputTokenCap;
+  }
+
+  /** The answer has begun. */
+  begin(): void {
+    this.#firstPayloadAt = new Date(this.#runtime.now());
+  }
+
+  /** Counts what passes by, for the case that nobody says at the end what was used. */
+  count(chunk: Chunk): void {
+    this.#payloads += chunk.payloads.length;
+    if (!this.#request.stream) for (const payload of chunk.payloads) this.#bytes += payload.length;
+  }
+
+  /** Records a complete answer and completes `finished` with what it costs. */
+  succeed(route: Route, finished: Finished): void {
+    finished.usage ??= this.#estimatedUsage();
+    finished.cost = this.#settle(route, UsageStatus.SUCCESS, finished.usage, finished.finishReason);
+  }
+
+  /**
+   * Records an answer that broke off (ABORTED, FAILED), at what the provider may bill for it. Never throws: it runs where
+   * the call is lost already.
+   */
+  breakOff(route: Route, status: UsageStatus): void {
+    if (this.#done) return;
+    try {
+      this.#settle(route, status, this.#estimatedUsage(), "");
+    } catch (error) {
+      this.#events.settlementFailed(this.#request.callId, error);
+    }
+  }
+
+  /** The call cost nothing. Never throws, for the same reason. */
+  void(): void {
+    if (this.#done) return;
+    this.#done = true;
+    try {
+      this.#admission.void();
+    } catch (error) {
+      this.#events.settlementFailed(this.#request.callId, error);
+    }
+  }
+
+  #settle(route: Route, status: UsageStatus, usage: Usage, finishReason: string): Cost {
+    const { deployment } = route;
+    const cost = costOf(usage, deployment.price(this.#runtime.now()));
+    if (cost.state === CostState.UNPRICED) this.#events.unpriced(deployment);
+    this.#events.callEnded(deployment, status);
+    this.#done = true;
+    this.#admission.settle({
+      status,
+      modelGroup: route.groupName,
+      deployment: deployment.id,
+      provider: deployment.provider,
+      upstreamModel: deployment.target.model,
+      usage,
+      cost,
+      finishReason,
+      firstPayloadAt: this.#firstPayloadAt,
+      attemptedRetries: route.attemptedRetries,
+      attemptedFallbacks: route.attemptedFallbacks,
+    });
+    return cost;
+  }
+
+  #estimatedUsage(): Usage {
+    const output = this.#request.stream ? this.#payloads : Math.ceil(this.#bytes / bytesPerToken);
+    return create(UsageSchema, {
+      inputTokens: BigInt(this.#request.shape?.inputTokens ?? 0),
+      outputTokens: BigInt(output),
+      estimated: true,
+    });
+  }
+}

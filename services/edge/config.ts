@@ -1,0 +1,44 @@
+import { type Environment, flag, integer, list } from "#chassis/environment.ts";
+
+/** What the edge can be told. Times are milliseconds. */
+export interface EdgeConfig {
+  /** Sluice's version, as clients see it in `x-litellm-version`. */
+  readonly version: string;
+  /** The largest request body. */
+  readonly maxBodyBytes: number;
+  /** Origins that a browser may call from; `*` is any. */
+  readonly corsOrigins: readonly string[];
+  /** Whether browsers may send cookies along. Has no effect for the origin `*`. */
+  readonly corsCredentials: boolean;
+  /** How many keys are kept in memory. */
+  readonly keyCacheEntries: number;
+  /** How long a key is served from memory without a question. */
+  readonly keyFreshMs: number;
+  /** How long a key is served from memory while nobody answers the question. */
+  readonly keyStaleMs: number;
+  /** How long to wait for the auth service. */
+  readonly authTimeoutMs: number;
+  /** How long an admin call may take. */
+  readonly restTimeoutMs: number;
+  /** How long a client may leave an answer unread before the connection is cut. */
+  readonly stalledClientMs: number;
+  /** How long `close` waits for calls in flight before it aborts them. */
+  readonly drainMs: number;
+}
+
+/** Reads the edge's environment variables. LiteLLM's names where it has one. */
+export function readEdgeConfig(env: Environment, version: string): EdgeConfig {
+  return {
+    version,
+    maxBodyBytes: integer(env, "SLUICE_MAX_BODY_BYTES", 50 * 1024 * 1024, 1024, 1024 * 1024 * 1024),
+    corsOrigins: list(env, "LITELLM_CORS_ORIGINS") ?? ["*"],
+    corsCredentials: flag(env, "LITELLM_CORS_ALLOW_CREDENTIALS", false),
+    keyCacheEntries: integer(env, "SLUICE_KEY_CACHE_ENTRIES", 20_000, 1, 10_000_000),
+    keyFreshMs: 10_000,
+    keyStaleMs: 3_600_000,
+    authTimeoutMs: integer(env, "SLUICE_AUTH_TIMEOUT_MS", 3_000, 10, 60_000),
+    restTimeoutMs: 30_000,
+    stalledClientMs: integer(env, "SLUICE_STALLED_CLIENT_MS", 120_000, 100, 3_600_000),
+    drainMs: integer(env, "SLUICE_DRAIN_MS", 600_000, 0, 3_600_000),
+  };
+}

@@ -1,0 +1,80 @@
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { authenticate } from "./authenticate.ts";
+import { preflightHeaders } from "./cors.ts";
+import type { HttpCall } from "./http-call.ts";
+import type { PrincipalCache } from "./principal-cache.ts";
+import { ClientGone } from "./read-body.ts";
+import type { FoundPath, Route, RouteTable } from "./route-table.ts";
+
+/** Answers a call whatever happens: by its route, or by an error. */
+export function createDispatcher(routes: RouteTable, principals: PrincipalCache, now: () => number) {
+  return (call: HttpCall): void => {
+    try {
+      const running = run(call);
+      running?.catch((error: unknown) => fail(call, error));
+    } catch (error) {
+      fail(call, error);
+    }
+  };
+
+  function run(call: HttpCall): Promise<void> | undefined {
+    const { request, path } = call;
+    const found = routes.find(path);
+    if (found === undefined) {
+      throw gatewayError(Reason.NOT_FOUND, `Not Found: there is no ${request.method} ${path.slice(0, 200)}`);
+    }
+    call.routeName = found.template;
+    call.pathParameter = found.parameter;
+    // A path without a GET or POST of its own dialect still answers errors in the one it belongs to.
+    for (const { dialect } of found.routes.values()) call.dialect = dialect ?? call.dialect;
+    if (request.method === "OPTIONS") return void answerOptions(call, found);
+    const route = found.routes.get(request.method === "HEAD" ? "GET" : (request.method ?? ""));
+    if (route === undefined) return void refuseMethod(call, found);
+    return start(route, call) ?? undefined;
+  }
+
+  function start(route: Route, call: HttpCall): void | Promise<void> {
+    if (route.access === "public") return route.handle(call);
+    const principal = authenticate(call.request.headers, principals, now());
+    if (principal instanceof Promise) return principal.then((resolved) => route.handle(call, resolved));
+    return route.handle(call, principal);
+  }
+}
+
+/** Nothing that is thrown ends the process, and what cannot be answered ends the connection. */
+function fail(call: HttpCall, error: unknown): void {
+  if (error instanceof ClientGone) {
+    call.response.destroy();
+    return;
+  }
+  try {
+    call.sendError(error);
+    if (!call.response.writableEnded && !call.response.headersSent) call.response.destroy();
+  } catch {
+    call.response.destroy();
+  }
+}
+
+function answerOptions(call: HttpCall, found: FoundPath): void {
+  const { headers } = call.request;
+  call.writeHead(200, [
+    "allow",
+    allowed(found),
+    ...preflightHeaders(headers["access-control-request-headers"]),
+    "content-length",
+    "0",
+  ]);
+  call.response.end();
+}
+
+function refuseMethod(call: HttpCall, found: FoundPath): void {
+  const allow = allowed(found);
+  const message = `Method Not Allowed: ${call.request.method} ${call.routeName} takes ${allow}`;
+  call.sendJson(405, { error: { message, type: "invalid_request_error", param: null, code: "405" } }, ["allow", allow]);
+}
+
+function allowed(found: FoundPath): string {
+  const methods = [...found.routes.keys()];
+  return [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+}

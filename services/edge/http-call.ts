@@ -1,0 +1,139 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { readCallId } from "./call-id.ts";
+import { type Dialect, errorAnswer } from "./error-body.ts";
+import type { EdgeEvents } from "./events.ts";
+
+/** What holds for all calls of an edge. */
+export interface CallFrame {
+  readonly version: string;
+  readonly events: EdgeEvents;
+  /** Names and values, in turn, that let this origin's browser read the answer. */
+  corsHeaders(origin: string | undefined): readonly string[];
+  /** Whether connections are to be closed after their answer. */
+  draining(): boolean;
+}
+
+/** A request body up to this size is read to its end even if nobody wants it, so that the connection can stay. */
+const smallBodyBytes = 64 * 1024;
+const maxDiscardMs = 2_000;
+/** An answer up to this size is joined with its head. */
+const joinedBodyBytes = 64 * 1024;
+
+/** One HTTP request and the answer to it. */
+export class HttpCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: string;
+  /** When the request came, on the clock of `performance.now()`. */
+  readonly startedAt = performance.now();
+  /** What the path holds in place of its parameter; empty where the path has none. */
+  pathParameter = "";
+  /** The path as the route has it: few values, fit for a metric. */
+  routeName = "unknown";
+  dialect: Dialect = "openai";
+  callId: string;
+  status = 0;
+  readonly #frame: CallFrame;
+  #abort: AbortController | undefined;
+
+  constructor(frame: CallFrame, request: IncomingMessage, response: ServerResponse) {
+    this.#frame = frame;
+    this.request = request;
+    this.response = response;
+    const url = request.url ?? "/";
+    const mark = url.indexOf("?");
+    this.path = mark === -1 ? url : url.slice(0, mark);
+    this.query = mark === -1 ? "" : url.slice(mark + 1);
+    this.callId = readCallId(request.headers);
+  }
+
+  /** Aborted at once when the client hangs up. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.gone) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** Whether nobody reads the answer any more. */
+  get gone(): boolean {
+    return this.response.destroyed || this.response.socket?.destroyed === true;
+  }
+
+  /** Aborts what runs for this call. */
+  abort(): void {
+    this.#abort?.abort();
+  }
+
+  /** `close` closes the connection behind the answer; so does a process that drains. */
+  writeHead(status: number, headers: readonly string[], close = false): void {
+    this.status = status;
+    const all = [
+      "x-litellm-call-id",
+      this.callId,
+      "x-litellm-version",
+      this.#frame.version,
+      ...this.#frame.corsHeaders(this.request.headers.origin),
+      ...headers,
+    ];
+    if (close || this.#frame.draining()) all.push("connection", "close");
+    this.response.writeHead(status, all);
+  }
+
+  /** Sends a whole answer. */
+  send(status: number, contentType: string, body: string | Uint8Array, headers: readonly string[] = []): void {
+    if (this.gone || this.response.headersSent) return;
+    const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+    const all = ["content-type", contentType, "content-length", String(length), ...headers];
+    if (this.#bodyIsSmall()) {
+      this.writeHead(status, all);
+      this.#end(body);
+      return;
+    }
+    this.writeHead(status, all, true);
+    this.response.write(body);
+    this.#discardThenEnd();
+  }
+
+  sendJson(status: number, value: unknown, headers: readonly string[] = []): void {
+    this.send(status, "application/json", JSON.stringify(value), headers);
+  }
+
+  /** Answers with an error, if there is still somebody to answer and nothing was sent. */
+  sendError(error: unknown, headers: readonly string[] = []): void {
+    const answer = errorAnswer(error, this.dialect, this.callId);
+    const untold = answer.hidden || (error instanceof Error && error.cause !== undefined);
+    if (untold && !this.gone) this.#frame.events.failedInside(this, error);
+    this.send(answer.status, "application/json", answer.body, [...answer.headers, ...headers]);
+  }
+
+  /**
+   * Node joins the head with a text and not with bytes, and one piece is written faster than two. Latin-1 maps every
+   * byte to one character and back.
+   */
+  #end(body: string | Uint8Array): void {
+    if (typeof body === "string" || body.length > joinedBodyBytes) this.response.end(body);
+    else this.response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
+  }
+
+  #bodyIsSmall(): boolean {
+    if (this.request.complete) return true;
+    const length = this.request.headers["content-length"];
+    if (length === undefined) return this.request.headers["transfer-encoding"] === undefined;
+    return Number(length) <= smallBodyBytes;
+  }
+
+  /**
+   * Ends a refused upload without cutting it at once: a client that is still sending would get a reset instead of the
+   * answer.
+   */
+  #discardThenEnd(): void {
+    const { request, response } = this;
+    const end = () => {
+      clearTimeout(timer);
+      response.end();
+    };
+    const timer = setTimeout(end, maxDiscardMs);
+    request.once("end", end).once("close", end).resume();
+  }
+}

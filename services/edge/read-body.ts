@@ -1,0 +1,51 @@
+import type { IncomingMessage } from "node:http";
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { invalidRequest } from "./body-json.ts";
+
+/** The client went away before its request was complete. Nobody is left to be told. */
+export class ClientGone extends Error {
+  override readonly name = "ClientGone";
+}
+
+/**
+ * Reads a request body of at most `limit` bytes. The limit holds while reading, whatever the content-length says.
+ *
+ * @throws BODY_TOO_LARGE, INVALID_REQUEST for an encoding, or ClientGone.
+ */
+export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const encoding = request.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    return Promise.reject(invalidRequest("'content-encoding' of a request must be identity.", "content-encoding"));
+  }
+  if (Number(request.headers["content-length"] ?? 0) > limit) return Promise.reject(tooLarge(limit));
+  if (request.destroyed) return Promise.reject(new ClientGone("the request was cut off"));
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const onData = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limit) fail(tooLarge(limit));
+      else chunks.push(chunk);
+    };
+    const fail = (error: Error) => {
+      request.off("data", onData).pause();
+      chunks.length = 0;
+      reject(error);
+    };
+    request
+      .on("data", onData)
+      .once("end", () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)))
+      .once("error", () => fail(new ClientGone("the request was cut off")))
+      .once("close", () => {
+        if (!request.complete) fail(new ClientGone("the request was cut off"));
+      });
+  });
+}
+
+function tooLarge(limit: number) {
+  return gatewayError(
+    Reason.BODY_TOO_LARGE,
+    `The request body is larger than ${limit} bytes (${Math.floor(limit / 1024 / 1024)} MB), the limit of this gateway.`,
+  );
+}

@@ -1,0 +1,16 @@
+import { type DescEnum, type DescField, getOption } from "@bufbuild/protobuf";
+import { type FieldRule, field as fieldOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+
+export function fieldRule(field: DescField): FieldRule {
+  return getOption(field, fieldOption);
+}
+
+/** `USAGE_STATUS_` for the enum `UsageStatus`: what protobuf's style puts before every value, and JSON does without. */
+export function enumPrefix(desc: DescEnum): string {
+  return desc.sharedPrefix?.toUpperCase() ?? "";
+}
+
+/** Messages with a JSON form of their own: timestamps, durations and the like. */
+export function isWellKnown(typeName: string): boolean {
+  return typeName.startsWith("google.protobuf.");
+}

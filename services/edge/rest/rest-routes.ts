@@ -1,0 +1,92 @@
+import { type DescMethod, type DescMethodUnary, getOption } from "@bufbuild/protobuf";
+import { callerHeaders } from "#chassis/caller-header.ts";
+import { gatewayError } from "#chassis/errors.ts";
+import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { Access, type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+import type { EdgeContext } from "../context.ts";
+import type { HttpCall } from "../http-call.ts";
+import type { Route } from "../route-table.ts";
+import { readRestInput, refuseUnbuilt } from "./read-input.ts";
+import { readMessage } from "./read-message.ts";
+import type { RestBinding } from "./rest-binding.ts";
+import { writeMessage } from "./write-message.ts";
+
+const restMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/**
+ * The REST paths that the bound services declare with `(sluice.rest.v1.http)`. Nothing is known here of any one path.
+ *
+ * @throws at start where a declaration is no good: a path without access, an unknown method, a streaming RPC.
+ */
+export function restRoutes(context: EdgeContext): readonly Route[] {
+  return context.clients.rest.flatMap((binding) =>
+    binding.service.methods.flatMap((method) => {
+      const rule = getOption(method, httpOption);
+      return rule.paths.map((path): Route => toRoute(context, binding, unary(method), rule, path));
+    }),
+  );
+}
+
+function unary(method: DescMethod): DescMethodUnary {
+  if (!isUnary(method)) throw new Error(`${method} has a REST path and is not unary`);
+  return method;
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
+}
+
+function toRoute(
+  context: EdgeContext,
+  binding: RestBinding,
+  method: DescMethodUnary,
+  rule: HttpRule,
+  methodAndPath: string,
+): Route {
+  const [verb, path, more] = methodAndPath.split(" ");
+  const known = restMethods.find((candidate) => candidate === verb);
+  if (known === undefined || path === undefined || !path.startsWith("/") || more !== undefined) {
+    throw new Error(`${method} has a malformed REST path: ${methodAndPath}`);
+  }
+  if (rule.access !== Access.ADMIN && rule.access !== Access.ANY_KEY) {
+    throw new Error(`${method} has a REST path and does not say who may call it`);
+  }
+  const parameter = /\{(\w+)\}/.exec(path)?.[1];
+  return {
+    method: known,
+    access: "key",
+    paths: [path],
+    handle: (call, principal) => transcode(context, { binding, method, rule, parameter }, call, principal),
+  };
+}
+
+interface Target {
+  readonly binding: RestBinding;
+  readonly method: DescMethodUnary;
+  readonly rule: HttpRule;
+  /** The field that the path holds. */
+  readonly parameter: string | undefined;
+}
+
+async function transcode(context: EdgeContext, target: Target, call: HttpCall, principal: Principal): Promise<void> {
+  const { binding, method, rule, parameter } = target;
+  const isMaster = principal.kind === CallerKind.MASTER;
+  if (rule.access === Access.ADMIN && !isMaster) {
+    throw gatewayError(
+      Reason.PERMISSION_DENIED,
+      `Authentication Error, Only proxy admin can be used to call this. Route=${call.routeName}.`,
+    );
+  }
+  const input = await readRestInput(call, method.input);
+  if (parameter !== undefined) input[parameter] = call.pathParameter;
+  refuseUnbuilt(rule, input);
+  const response = await binding.call(method, readMessage(method.input, input), {
+    headers: callerHeaders({ kind: isMaster ? "master" : "virtual", keyId: principal.keyId }),
+    timeoutMs: context.config.restTimeoutMs,
+    signal: call.signal,
+  });
+  const body = writeMessage(method.output, response);
+  call.sendJson(200, rule.responseBody === "" ? body : body[rule.responseBody]);
+}

@@ -1,0 +1,50 @@
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { EdgeContext } from "../context.ts";
+import type { Dialect } from "../error-body.ts";
+import type { EdgeEvents } from "../events.ts";
+import { restRoutes } from "../rest/rest-routes.ts";
+import type { Route } from "../route-table.ts";
+import { getModel } from "./get-model.ts";
+import { listModels } from "./list-models.ts";
+import { runInference } from "./run-inference.ts";
+import { showLiveness, showReadiness } from "./show-health.ts";
+import { showMetrics } from "./show-metrics.ts";
+import { showWelcome } from "./show-welcome.ts";
+
+/** Every path of the outside. What is not here is a 404. */
+export function createRoutes(context: EdgeContext, events: EdgeEvents, draining: () => boolean): readonly Route[] {
+  const { clients, config } = context;
+  const infer = (operation: Operation, dialect: Dialect, paths: readonly string[]): Route => ({
+    method: "POST",
+    access: "key",
+    dialect,
+    paths,
+    handle: runInference(context, events, operation),
+  });
+  const open = (paths: readonly string[], handle: (Route & { access: "public" })["handle"]): Route => ({
+    method: "GET",
+    access: "public",
+    paths,
+    handle,
+  });
+  const models = { method: "GET", access: "key" } as const;
+  return [
+    infer(Operation.CHAT_COMPLETIONS, "openai", withAliases("chat/completions")),
+    infer(Operation.COMPLETIONS, "openai", withAliases("completions")),
+    infer(Operation.EMBEDDINGS, "openai", withAliases("embeddings")),
+    infer(Operation.RESPONSES, "responses", ["/v1/responses", "/responses", "/openai/v1/responses"]),
+    infer(Operation.MESSAGES, "anthropic", ["/v1/messages"]),
+    { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
+    { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
+    open(["/health/liveliness", "/health/liveness"], showLiveness),
+    open(["/health/readiness"], showReadiness(context.health, draining)),
+    open(["/metrics"], showMetrics(context.metrics)),
+    open(["/"], showWelcome),
+    ...restRoutes(context),
+  ];
+}
+
+/** OpenAI's path, without version, and the two older forms that name the model. */
+function withAliases(path: string): string[] {
+  return [`/v1/${path}`, `/${path}`, `/engines/{model}/${path}`, `/openai/deployments/{model}/${path}`];
+}

@@ -1,0 +1,108 @@
+import { create } from "@bufbuild/protobuf";
+import { Operation, type Shape, ShapeSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { invalidRequest, isObject, type JsonObject } from "./body-json.ts";
+import { estimateTokens } from "./token-estimate.ts";
+
+const maxUint32 = 0xffff_ffff;
+
+/** Members that become input tokens, of all dialects. */
+const inputNames = [
+  "messages",
+  "system",
+  "instructions",
+  "input",
+  "prompt",
+  "suffix",
+  "tools",
+  "functions",
+  "response_format",
+  "text",
+  "prediction",
+] as const;
+
+/** OpenAI took three names in its history; the largest counts where a client sets several. */
+const outputLimitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens"] as const;
+
+/**
+ * Checks what the mesh itself needs of a body and reads what admission needs to know. Everything else is the provider's
+ * business. Throws a GatewayError that names the field.
+ */
+export function readShape(operation: Operation, body: JsonObject): Shape {
+  checkInput(operation, body);
+  const shape = create(ShapeSchema);
+  let inputTokens = 0;
+  for (const name of inputNames) {
+    if (body[name] !== undefined) inputTokens += estimateTokens(body[name]);
+  }
+  shape.inputTokens = Math.min(inputTokens, maxUint32);
+  shape.choices = readChoices(operation, body);
+  const limit = readOutputLimit(operation, body);
+  if (limit !== undefined) shape.maxOutputTokens = limit;
+  return shape;
+}
+
+function checkInput(operation: Operation, body: JsonObject): void {
+  switch (operation) {
+    case Operation.CHAT_COMPLETIONS:
+    case Operation.MESSAGES:
+      checkMessages(body.messages);
+      break;
+    case Operation.EMBEDDINGS:
+      checkPresent(body, "input");
+      break;
+    case Operation.COMPLETIONS:
+      checkPresent(body, "prompt");
+      break;
+    case Operation.RESPONSES:
+      if (!isObject(body.prompt)) checkPresent(body, "input");
+      // What a background answer uses is known long after the call; nobody could charge it.
+      if (body.background === true) throw invalidRequest("'background' is not supported.", "background");
+      break;
+  }
+}
+
+function checkMessages(messages: unknown): void {
+  if (messages === undefined || messages === null) throw invalidRequest("'messages' is a required field.", "messages");
+  if (!Array.isArray(messages)) throw invalidRequest("'messages' must be an array.", "messages");
+  if (messages.length === 0) throw invalidRequest("'messages' must hold at least one message.", "messages");
+  const wrong = messages.findIndex((message) => !isObject(message));
+  if (wrong >= 0) throw invalidRequest(`'messages[${wrong}]' must be an object.`, `messages[${wrong}]`);
+}
+
+function checkPresent(body: JsonObject, name: string): void {
+  const value = body[name];
+  if (value === undefined || value === null) throw invalidRequest(`'${name}' is a required field.`, name);
+  if (typeof value !== "string" && !Array.isArray(value)) {
+    throw invalidRequest(`'${name}' must be a string or an array.`, name);
+  }
+  if (value.length === 0) throw invalidRequest(`'${name}' must not be empty.`, name);
+}
+
+/** `n` and `best_of` multiply the output, and so does a list of prompts. */
+function readChoices(operation: Operation, body: JsonObject): number {
+  const choices = Math.max(readCount(body, "n") ?? 1, readCount(body, "best_of") ?? 1, 1);
+  if (operation !== Operation.COMPLETIONS) return choices;
+  const { prompt } = body;
+  const isList = Array.isArray(prompt) && typeof prompt[0] !== "number";
+  return Math.min(isList ? choices * prompt.length : choices, maxUint32);
+}
+
+function readOutputLimit(operation: Operation, body: JsonObject): number | undefined {
+  if (operation === Operation.EMBEDDINGS) return 0;
+  let limit: number | undefined;
+  for (const name of outputLimitNames) {
+    const value = readCount(body, name);
+    // Some local servers take a negative limit as none.
+    if (value !== undefined && value >= 0) limit = Math.max(limit ?? 0, value);
+  }
+  return limit;
+}
+
+function readCount(body: JsonObject, name: string): number | undefined {
+  const value = body[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value > maxUint32) {
+    throw invalidRequest(`'${name}' must be a whole number.`, name);
+  }
+  return value;
+}

@@ -1,0 +1,40 @@
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** Sends one request with plain `node:http` and reads the whole answer. */
+export async function send(
+  url: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string | Uint8Array } = {},
+): Promise<RawAnswer> {
+  const response = await open(url, options);
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8")) text += chunk;
+  return { status: response.statusCode ?? 0, headers: response.headers, text };
+}
+
+/** Sends one request and resolves with the head of the answer. */
+export function open(
+  url: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string | Uint8Array } = {},
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const method = options.method ?? (options.body === undefined ? "GET" : "POST");
+    const request = httpRequest(url, { method, headers: options.headers ?? {}, agent: false }, resolve);
+    request.on("error", reject).end(options.body);
+  });
+}
+
+/** A JSON request with the master key. */
+export function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<RawAnswer> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return send(url, {
+    method: "POST",
+    headers: { authorization: "Bearer sk-master", "content-type": "application/json", ...headers },
+    body: text,
+  });
+}

@@ -1,0 +1,128 @@
+import { resolve } from "node:path";
+import { ConfigurationError, type Environment, integer, list, oneOf, text } from "#chassis/environment.ts";
+import type { LogLevel } from "#chassis/log.ts";
+import { Secret } from "#chassis/secret.ts";
+import { type ServiceName, serviceNames } from "#chassis/service.ts";
+
+/** How this process is composed: what it hosts, where the rest is, and where state and events live. */
+export interface MeshConfig {
+  readonly services: ReadonlySet<ServiceName>;
+  /** Base URLs of the services that run elsewhere. */
+  readonly addresses: ReadonlyMap<ServiceName, readonly string[]>;
+  readonly http: { readonly host: string; readonly port: number };
+  /** The port for peers; undefined where the process serves none. */
+  readonly rpc: { readonly host: string; readonly port: number } | undefined;
+  readonly meshToken: Secret | undefined;
+  readonly natsUrl: string | undefined;
+  readonly natsToken: Secret | undefined;
+  /** Undefined means the embedded database in `dataDir`. */
+  readonly databaseUrl: Secret | undefined;
+  readonly databasePoolSize: number;
+  readonly dataDir: string;
+  readonly configFile: string | undefined;
+  /** How long calls in flight may go on after SIGTERM. An orchestrator's own patience is usually shorter. */
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+}
+
+const urlVariables: Record<ServiceName, string> = {
+  edge: "SLUICE_EDGE_URL",
+  auth: "SLUICE_AUTH_URL",
+  router: "SLUICE_ROUTER_URL",
+  "provider-adapter": "SLUICE_PROVIDER_ADAPTER_URL",
+  accounting: "SLUICE_ACCOUNTING_URL",
+};
+
+/** Whom a hosted service calls. */
+const peers: Record<ServiceName, readonly ServiceName[]> = {
+  edge: ["auth", "router", "accounting"],
+  auth: ["accounting"],
+  router: ["provider-adapter", "accounting"],
+  "provider-adapter": [],
+  accounting: [],
+};
+
+export function readMeshConfig(env: Environment): MeshConfig {
+  const services = hostedServices(env);
+  const meshToken = text(env, "SLUICE_MESH_TOKEN");
+  const config: MeshConfig = {
+    services,
+    addresses: remoteAddresses(env, services),
+    http: { host: text(env, "HOST") ?? "0.0.0.0", port: integer(env, "PORT", 4000, 0, 65535) },
+    rpc: rpcAddress(env, services),
+    meshToken: meshToken === undefined ? undefined : new Secret(meshToken),
+    natsUrl: text(env, "NATS_URL"),
+    natsToken: secret(env, "NATS_TOKEN"),
+    databaseUrl: secret(env, "DATABASE_URL"),
+    databasePoolSize: integer(env, "SLUICE_DATABASE_POOL_SIZE", 10, 1, 200),
+    dataDir: resolve(text(env, "SLUICE_DATA_DIR") ?? ".sluice"),
+    configFile: text(env, "CONFIG_FILE_PATH"),
+    drainMs: integer(env, "SLUICE_DRAIN_MS", 600_000, 0, 3_600_000),
+    logLevel: logLevel(env),
+  };
+  check(config);
+  return config;
+}
+
+function secret(env: Environment, name: string): Secret | undefined {
+  const value = text(env, name);
+  return value === undefined ? undefined : new Secret(value);
+}
+
+function hostedServices(env: Environment): ReadonlySet<ServiceName> {
+  const names = list(env, "SLUICE_SERVICES") ?? serviceNames;
+  return new Set(
+    names.map((name) => {
+      const known = serviceNames.find((candidate) => candidate === name);
+      if (known !== undefined) return known;
+      throw new ConfigurationError(`SLUICE_SERVICES: unknown service "${name}"; there are ${serviceNames.join(", ")}`);
+    }),
+  );
+}
+
+function remoteAddresses(env: Environment, hosted: ReadonlySet<ServiceName>): Map<ServiceName, readonly string[]> {
+  const wanted = new Set([...hosted].flatMap((service) => peers[service]).filter((service) => !hosted.has(service)));
+  const addresses = new Map<ServiceName, readonly string[]>();
+  for (const service of wanted) {
+    const urls = list(env, urlVariables[service]);
+    if (urls === undefined) {
+      throw new ConfigurationError(
+        `${urlVariables[service]} must name the ${service}, which this process does not host`,
+      );
+    }
+    for (const url of urls) {
+      if (!/^https?:\/\//.test(url))
+        throw new ConfigurationError(`${urlVariables[service]} must hold http:// addresses`);
+    }
+    addresses.set(service, urls);
+  }
+  return addresses;
+}
+
+function rpcAddress(env: Environment, hosted: ReadonlySet<ServiceName>): MeshConfig["rpc"] {
+  if (hosted.has("edge") && text(env, "SLUICE_RPC_PORT") === undefined) return undefined;
+  return {
+    host: text(env, "SLUICE_RPC_HOST") ?? "0.0.0.0",
+    port: integer(env, "SLUICE_RPC_PORT", 4100, 0, 65535),
+  };
+}
+
+function logLevel(env: Environment): LogLevel {
+  const variable = text(env, "SLUICE_LOG") === undefined ? "LITELLM_LOG" : "SLUICE_LOG";
+  const level = oneOf(env, variable, ["debug", "info", "warn", "warning", "error"], "info");
+  return level === "warning" ? "warn" : level;
+}
+
+function check(config: MeshConfig): void {
+  const whole = config.services.size === serviceNames.length;
+  if (config.meshToken === undefined && (!whole || config.rpc !== undefined)) {
+    throw new ConfigurationError("SLUICE_MESH_TOKEN must be set where services run in several processes");
+  }
+  if (!whole && config.natsUrl === undefined) {
+    throw new ConfigurationError("NATS_URL must be set where services run in several processes");
+  }
+  const stateful = config.services.has("auth") || config.services.has("accounting");
+  if (!whole && stateful && config.databaseUrl === undefined) {
+    throw new ConfigurationError("DATABASE_URL must be set where services run in several processes");
+  }
+}

@@ -1,0 +1,151 @@
+import { createHash, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { text } from "#chassis/environment.ts";
+import type { Logger } from "#chassis/log.ts";
+import { createSealer, type Sealer } from "#chassis/sealing.ts";
+import { Secret } from "#chassis/secret.ts";
+import type { Telemetry } from "#chassis/telemetry.ts";
+import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
+import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
+import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
+import { readEnv as readAccountingEnv } from "../accounting/config.ts";
+import { accountingSchema } from "../accounting/db/schema.ts";
+import { createAccountingService } from "../accounting/service.ts";
+import { readEnv as readAuthEnv } from "../auth/config.ts";
+import { authSchema } from "../auth/db/schema.ts";
+import { createAuthService } from "../auth/service.ts";
+import { readEdgeConfig } from "../edge/config.ts";
+import { bindRest } from "../edge/rest/rest-binding.ts";
+import { createEdgeService, type EdgeService } from "../edge/service.ts";
+import { readEnv as readAdapterEnv } from "../provider-adapter/config.ts";
+import { createProviderAdapterService } from "../provider-adapter/service.ts";
+import { createAdmitter } from "../router/admission/admitter.ts";
+import { readAdmissionEnv } from "../router/admission/config.ts";
+import { readRouterEnv } from "../router/config.ts";
+import type { parseRouterConfig } from "../router/config-file.ts";
+import { createRouterService } from "../router/service.ts";
+import type { MeshConfig } from "./config.ts";
+import type { ConfigFile } from "./config-file.ts";
+import type { ProcessHealth } from "./health.ts";
+import type { MasterKey } from "./master-key.ts";
+import type { Peers } from "./peers.ts";
+import type { State } from "./state.ts";
+import { version } from "./version.ts";
+
+/** What the steps of a start hand on. */
+export interface Start {
+  readonly file: ConfigFile;
+  readonly routerConfig: ReturnType<typeof parseRouterConfig>;
+  readonly config: MeshConfig;
+  readonly log: Logger;
+  readonly telemetry: Telemetry;
+  readonly state: State;
+  readonly peers: Peers;
+  readonly health: ProcessHealth;
+  readonly masterKey: MasterKey | undefined;
+}
+
+/** Hosts what is to be hosted, each after the services it calls. */
+export async function hostServices(start: Start): Promise<EdgeService | undefined> {
+  const { services } = start.config;
+  if (services.has("accounting")) await hostAccounting(start);
+  if (services.has("auth")) await hostAuth(start);
+  if (services.has("provider-adapter")) hostAdapter(start);
+  if (services.has("router")) await hostRouter(start);
+  return services.has("edge") ? hostEdge(start) : undefined;
+}
+
+async function hostAccounting({ file, log, telemetry, state, peers }: Start): Promise<void> {
+  const service = await createAccountingService({
+    database: await state.database(accountingSchema),
+    events: state.events,
+    log: log.with({ service: "accounting" }),
+    meter: telemetry.meter("accounting"),
+    clock: Date.now,
+    config: readAccountingEnv(file.env),
+  });
+  peers.host(service);
+}
+
+async function hostAuth({ file, log, telemetry, state, peers, masterKey }: Start): Promise<void> {
+  const service = createAuthService({
+    database: await state.database(authSchema),
+    events: state.events,
+    spend: peers.client("accounting", SpendService),
+    masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
+    config: readAuthEnv(file.env),
+    log: log.with({ service: "auth" }),
+    meter: telemetry.meter("auth"),
+    clock: Date.now,
+  });
+  peers.host(service);
+}
+
+function hostAdapter(start: Start): void {
+  const { file, log, telemetry, peers } = start;
+  const service = createProviderAdapterService({
+    config: readAdapterEnv(file.env),
+    sealer: sealerOf(start),
+    log: log.with({ service: "provider-adapter" }),
+    meter: telemetry.meter("provider-adapter"),
+  });
+  peers.host(service);
+}
+
+async function hostRouter(start: Start): Promise<void> {
+  const { file, config, log, telemetry, state, peers, routerConfig } = start;
+  for (const warning of routerConfig.warnings) log.warn(warning);
+  const own = log.with({ service: "router" });
+  const meter = telemetry.meter("router");
+  const admitter = await createAdmitter({
+    journalDir: join(config.dataDir, "journal"),
+    owner: randomUUID(),
+    quota: peers.client("accounting", QuotaService),
+    events: state.events,
+    log: own,
+    meter,
+    clock: Date.now,
+    config: readAdmissionEnv(file.env),
+  });
+  const service = await createRouterService({
+    config: routerConfig.config,
+    env: readRouterEnv(file.env),
+    inference: peers.client("provider-adapter", InferenceService),
+    admitter,
+    sealer: sealerOf(start),
+    log: own,
+    meter,
+  });
+  peers.host(service);
+}
+
+function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeService {
+  const service = createEdgeService({
+    clients: {
+      auth: peers.client("auth", AuthService),
+      inference: peers.client("router", InferenceService),
+      models: peers.client("router", ModelService),
+      rest: [
+        bindRest(KeyService, peers.client("auth", KeyService)),
+        bindRest(SpendService, peers.client("accounting", SpendService)),
+      ],
+    },
+    events: state.events,
+    config: readEdgeConfig(file.env, version),
+    log: log.with({ service: "edge" }),
+    meter: telemetry.meter("edge"),
+    metrics: () => telemetry.scrape(),
+    health: health.report,
+    now: Date.now,
+  });
+  return peers.host(service);
+}
+
+/** Credentials cross the mesh sealed under the salt key, else the master key: both ends are given the same one. */
+function sealerOf({ file, masterKey }: Start): Sealer {
+  const salt = text(file.env, "SLUICE_SALT_KEY", "LITELLM_SALT_KEY");
+  return createSealer(salt === undefined ? (masterKey?.key ?? new Secret("")) : new Secret(salt));
+}

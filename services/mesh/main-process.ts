@@ -1,0 +1,35 @@
+import { ConfigurationError, type Environment } from "#chassis/environment.ts";
+import { applyArguments, usage } from "./arguments.ts";
+import { startGateway } from "./gateway.ts";
+import { readyMessage } from "./supervise.ts";
+
+/** Runs one process of the mesh until a signal ends it. */
+export async function main(args: readonly string[], environment: Environment): Promise<void> {
+  await explain(async () => {
+    const env = applyArguments(environment, args);
+    if (env === undefined) return void process.stdout.write(usage);
+    const gateway = await startGateway(env);
+    const stop = () => {
+      void gateway.close().then(() => {
+        if (process.connected) process.disconnect();
+      });
+    };
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+    // The parent of a local mesh is gone: nobody else would end this process.
+    process.once("disconnect", stop);
+    process.stdout.write(gateway.banner);
+    process.send?.(readyMessage);
+  });
+}
+
+/** A mistake of the person who starts us is a sentence on standard error; anything else keeps its stack. */
+export async function explain(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    process.exitCode = 1;
+    const plain =
+      error instanceof ConfigurationError ? error.message : error instanceof Error ? error.stack : String(error);
+    process.stderr.write(`Sluice cannot start.\n\n${plain}\n`);
+  }
+}

@@ -1,0 +1,52 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import type { Logger } from "#chassis/log.ts";
+import { Channel } from "#chassis/rpc/channel.ts";
+import { createLocalClient } from "#chassis/rpc/local-client.ts";
+import { createRemoteClient } from "#chassis/rpc/remote-client.ts";
+import type { HostedService, ServiceName } from "#chassis/service.ts";
+import type { MeshConfig } from "./config.ts";
+
+/** Gives each service the clients it is written against: a direct call where the peer is hosted here, else a channel. */
+export class Peers {
+  readonly #config: MeshConfig;
+  readonly #log: Logger;
+  readonly #hosted: HostedService[] = [];
+  readonly #channels = new Map<ServiceName, Channel>();
+
+  constructor(config: MeshConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** Services are hosted in the order in which they need each other. */
+  host<T extends HostedService>(service: T): T {
+    this.#hosted.push(service);
+    return service;
+  }
+
+  get hosted(): readonly HostedService[] {
+    return this.#hosted;
+  }
+
+  client<S extends DescService>(name: ServiceName, service: S): Client<S> {
+    if (!this.#config.services.has(name)) return createRemoteClient(service, this.#channel(name));
+    const implementations = this.#hosted.find((hosted) => hosted.name === name)?.implementations ?? [];
+    const found = implementations.find((implementation) => implementation.service === service);
+    if (found === undefined) throw new Error(`${name} does not implement ${service.typeName}`);
+    return createLocalClient(service, found.implementation);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
+  }
+
+  #channel(name: ServiceName): Channel {
+    const known = this.#channels.get(name);
+    if (known !== undefined) return known;
+    const addresses = this.#config.addresses.get(name) ?? [];
+    const channel = new Channel({ addresses, token: this.#config.meshToken, log: this.#log });
+    this.#channels.set(name, channel);
+    return channel;
+  }
+}

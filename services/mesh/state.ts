@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code } from "@connectrpc/connect";
+import { type DataDir, openDataDir } from "#chassis/data-dir.ts";
+import { type Database, type DatabaseOptions, databaseError, openDatabase } from "#chassis/database/database.ts";
+import { startEmbeddedPostgres } from "#chassis/database/embedded.ts";
+import { ConfigurationError } from "#chassis/environment.ts";
+import type { EventBus } from "#chassis/events/bus.ts";
+import { createInProcessBus } from "#chassis/events/in-process.ts";
+import { NatsBus } from "#chassis/events/nats.ts";
+import { errorText, type Logger } from "#chassis/log.ts";
+import type { Secret } from "#chassis/secret.ts";
+import type { MeshConfig } from "./config.ts";
+
+const databasePatienceMs = 60_000;
+const databaseRetryMs = 1000;
+
+/** What outlives a call: the data directory, the databases of the hosted services, and the bus. */
+export class State {
+  readonly events: EventBus;
+  readonly #config: MeshConfig;
+  readonly #log: Logger;
+  readonly #dataDir: DataDir | undefined;
+  readonly #databases: Database[] = [];
+  #embedded: { readonly url: Secret; close(): Promise<void> } | undefined;
+
+  private constructor(config: MeshConfig, log: Logger, dataDir: DataDir | undefined) {
+    this.#config = config;
+    this.#log = log;
+    this.#dataDir = dataDir;
+    const name = [...config.services].join("+");
+    this.events =
+      config.natsUrl === undefined
+        ? createInProcessBus(log)
+        : new NatsBus({ url: config.natsUrl, token: config.natsToken, name, log });
+  }
+
+  static async open(config: MeshConfig, log: Logger): Promise<State> {
+    const keepsFiles = config.services.has("router") || (config.databaseUrl === undefined && holdsRows(config));
+    try {
+      return new State(config, log, keepsFiles ? await openDataDir(config.dataDir) : undefined);
+    } catch (error) {
+      throw new ConfigurationError(errorText(error));
+    }
+  }
+
+  /** Opens a service's schema. Waits for a database that does not answer yet; a wrong address or password ends it. */
+  async database(options: Pick<DatabaseOptions, "schema" | "entities" | "migrations">): Promise<Database> {
+    const url = this.#config.databaseUrl ?? (await this.#embed());
+    const deadline = performance.now() + databasePatienceMs;
+    for (;;) {
+      try {
+        const all = { ...options, url, poolSize: this.#config.databasePoolSize, log: this.#log };
+        const database = await openDatabase(all);
+        this.#databases.push(database);
+        return database;
+      } catch (error) {
+        const away = databaseError(error).code === Code.Unavailable && performance.now() < deadline;
+        if (!away) throw new ConfigurationError(`The database cannot be opened: ${errorText(error)}`);
+        this.#log.warn("the database does not answer, trying on", { error: errorText(error) });
+        await sleep(databaseRetryMs);
+      }
+    }
+  }
+
+  /** Whether every open database answers; undefined where this process has none. */
+  async healthy(): Promise<boolean | undefined> {
+    if (this.#databases.length === 0) return undefined;
+    const answers = await Promise.all(this.#databases.map((database) => database.ping()));
+    return answers.every(Boolean);
+  }
+
+  async close(): Promise<void> {
+    await this.events.close();
+    await Promise.all(this.#databases.map((database) => database.close()));
+    await this.#embedded?.close();
+    this.#dataDir?.close();
+  }
+
+  async #embed(): Promise<Secret> {
+    this.#embedded ??= await startEmbeddedPostgres({ dataDir: this.#config.dataDir, log: this.#log });
+    return this.#embedded.url;
+  }
+}
+
+function holdsRows({ services }: MeshConfig): boolean {
+  return services.has("auth") || services.has("accounting");
+}

@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import type { JsonObject } from "../../services/provider-adapter/provider.ts";
+import { objectOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
+
+/** Where the recordings lie beside a checkout. */
+export const recordingsFolder = new URL("../../../shared/recordings/", import.meta.url).pathname;
+
+export interface ReplayResult {
+  readonly name: string;
+  readonly ran: number;
+  /** Recording id and what differed. */
+  readonly failures: readonly string[];
+}
+
+/** One recorded exchange with a provider. */
+export interface Recording {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly request: JsonObject;
+  readonly response: JsonObject;
+}
+
+/** All exchanges of a provider; none where the folder is not there. */
+export function readRecordings(folder: string, provider: string): Recording[] {
+  const file = `${folder}/${provider}.jsonl.gz`;
+  if (!existsSync(file)) return [];
+  const rows = gunzipSync(readFileSync(file)).toString().split("\n").map(parseObject);
+  return rows
+    .filter((row) => row !== undefined)
+    .map((row) => ({
+      id: textOf(row.id),
+      endpoint: textOf(row.endpoint),
+      request: objectOf(row.request),
+      response: objectOf(row.response),
+    }));
+}
+
+/** Checks every recording; what a check throws is its failure. */
+export function replay(
+  name: string,
+  recordings: readonly Recording[],
+  check: (recording: Recording) => void,
+): ReplayResult {
+  const failures: string[] = [];
+  for (const recording of recordings) {
+    try {
+      check(recording);
+    } catch (error) {
+      failures.push(`${recording.id}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return { name, ran: recordings.length, failures };
+}

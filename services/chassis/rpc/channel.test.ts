@@ -125,7 +125,10 @@ test("an address that leaves the DNS is used no more; a lookup that fails change
   await Promise.all([first.close(0), second.close(0)]);
 });
 
-test("a host name that has no address is Unavailable", async () => {
+test("a host name that has no address, and no address at all, are Unavailable", async () => {
+  const nowhere = open({ addresses: [] });
+  await assert.rejects(nowhere.who(), code(Code.Unavailable));
+  await nowhere.channel.close();
   const { channel, who } = open({
     addresses: ["http://nobody.internal:1"],
     resolve: async () => {

@@ -121,6 +121,7 @@ export class Channel {
           found.set(key, found.get(key) ?? known.get(key) ?? this.#newEndpoint(url, ip));
         }
       }
+      if (found.size === 0) throw new Error("no address is configured");
     } catch (error) {
       this.#options.log.warn("rpc address lookup failed", { error: errorText(error) });
       if (this.#endpoints.length === 0) {

@@ -14,13 +14,30 @@ export const endStreamFlag = 2;
 /** The largest message that a client or a server takes, where nobody says otherwise. */
 export const defaultMaxMessageBytes = 64 * 1024 * 1024;
 
-/** The flags and the length before a payload. */
-export function envelopePrefix(flags: number, length: number): Buffer {
+function envelopePrefix(flags: number, length: number): Buffer {
   const prefix = Buffer.allocUnsafe(envelopePrefixBytes);
   prefix.writeUInt8(flags, 0);
   prefix.writeUInt32BE(length, 1);
   return prefix;
 }
+
+/** Messages, each in its envelope, as one piece. `tail` follows as it is. */
+export function envelopes(payloads: readonly Uint8Array[], tail: Uint8Array = nothing): Buffer {
+  let size = tail.length;
+  for (const { length } of payloads) size += envelopePrefixBytes + length;
+  const joined = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const payload of payloads) {
+    joined.writeUInt8(0, at);
+    joined.writeUInt32BE(payload.length, at + 1);
+    joined.set(payload, at + envelopePrefixBytes);
+    at += envelopePrefixBytes + payload.length;
+  }
+  joined.set(tail, at);
+  return joined;
+}
+
+const nothing = new Uint8Array(0);
 
 /** The body of a failed unary call. */
 export function errorBody(error: ConnectError): Buffer {

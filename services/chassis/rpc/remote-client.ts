@@ -1,7 +1,7 @@
 import { create, type DescMethod, type DescService, type Message, toBinary } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, Code, ConnectError, makeAnyClient } from "@connectrpc/connect";
 import type { Channel } from "./channel.ts";
-import { contentTypes, envelopePrefix } from "./connect-wire.ts";
+import { contentTypes, envelopes } from "./connect-wire.ts";
 import type { RemoteCallInit } from "./remote-call.ts";
 import { RemoteStream } from "./remote-stream.ts";
 import { RemoteUnary } from "./remote-unary.ts";
@@ -61,6 +61,5 @@ function encoded(method: DescMethod, request: Record<string, unknown>): Buffer {
 }
 
 function enveloped(method: DescMethod, request: Record<string, unknown>): Buffer {
-  const payload = toBinary(method.input, create(method.input, request));
-  return Buffer.concat([envelopePrefix(0, payload.length), payload]);
+  return envelopes([toBinary(method.input, create(method.input, request))]);
 }

@@ -118,17 +118,18 @@ export class RemoteStream extends RemoteCall implements AsyncIterableIterator<Me
   };
 
   #end(payload: Buffer): void {
-    const { metadata, error } = endStreamFromJson(payload);
+    // Most streams end with `{}`. The library's parser makes an error object in advance, which costs more than the rest.
+    const end = payload.length === 2 ? undefined : endStreamFromJson(payload);
     this.settle();
-    if (error !== undefined) {
-      this.reject(error);
+    if (end?.error !== undefined) {
+      this.reject(end.error);
       return;
     }
-    this.init.options?.onTrailer?.(metadata);
     this.#ended = true;
     const resolve = this.#resolve;
     this.#settleWaiting();
     resolve?.(finished);
+    this.init.options?.onTrailer?.(end?.metadata ?? new Headers());
   }
 
   #drained(): void {

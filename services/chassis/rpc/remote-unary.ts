@@ -37,12 +37,12 @@ export class RemoteUnary extends RemoteCall {
     const [only] = this.#chunks;
     const body = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks, this.#size);
     const message = fromBinary(method.output, body);
-    this.settle();
     if (options?.onHeader !== undefined || options?.onTrailer !== undefined) {
       const [header, trailer] = trailerDemux(headersOf(this.#headers));
       options.onHeader?.(header);
       options.onTrailer?.(trailer);
     }
+    this.settle();
     this.#resolve(message);
   }
 

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { contentTypes, envelopePrefix } from "../rpc/connect-wire.ts";
+import { contentTypes, envelopePrefixBytes, envelopes } from "../rpc/connect-wire.ts";
 
 /** Bytes that are written at once rather than at the end of the tick. */
 const flushAtBytes = 64 * 1024;
@@ -11,7 +11,7 @@ const flushAtBytes = 64 * 1024;
 export class EnvelopeWriter {
   readonly #response: ServerResponse;
   readonly #header: () => Headers | undefined;
-  #chunks: Buffer[] = [];
+  #payloads: Uint8Array[] = [];
   #size = 0;
   #scheduled = false;
   #draining: Promise<void> | undefined;
@@ -24,8 +24,8 @@ export class EnvelopeWriter {
 
   /** Queues a message. Returns a promise where the reader is slow: wait for it before the next message. */
   write(payload: Uint8Array): Promise<void> | undefined {
-    this.#chunks.push(envelopePrefix(0, payload.length), asBuffer(payload));
-    this.#size += payload.length + 5;
+    this.#payloads.push(payload);
+    this.#size += payload.length + envelopePrefixBytes;
     if (this.#size >= flushAtBytes) this.#flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -36,19 +36,18 @@ export class EnvelopeWriter {
 
   /** Writes what is queued and the closing envelope, and ends the response. */
   end(endStream: Buffer): void {
-    this.#chunks.push(endStream);
-    const last = Buffer.concat(this.#chunks);
-    this.#chunks = [];
+    const last = this.#payloads.length === 0 ? endStream : envelopes(this.#payloads, endStream);
+    this.#payloads = [];
     if (!this.#response.headersSent) this.#writeHead({ "content-length": last.length });
     this.#response.end(last);
   }
 
   readonly #flush = (): void => {
     this.#scheduled = false;
-    if (this.#chunks.length === 0 || this.#response.destroyed) return;
+    if (this.#payloads.length === 0 || this.#response.destroyed) return;
     if (!this.#response.headersSent) this.#writeHead({});
-    const bytes = Buffer.concat(this.#chunks, this.#size);
-    this.#chunks = [];
+    const bytes = envelopes(this.#payloads);
+    this.#payloads = [];
     this.#size = 0;
     if (!this.#response.write(bytes)) this.#draining ??= this.#drained();
   };
@@ -68,8 +67,4 @@ export class EnvelopeWriter {
       this.#response.on("drain", settle).on("close", settle);
     });
   }
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

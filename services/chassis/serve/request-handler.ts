@@ -47,7 +47,12 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
       } else if (found !== undefined || isRpc(path) || http === undefined) {
         stock(path, request, response);
       } else {
-        http(request, response);
+        try {
+          http(request, response);
+        } catch (error) {
+          log.error("http request failed", { error: errorText(error) });
+          response.destroy();
+        }
       }
     },
     http2(request, response) {

@@ -13,11 +13,13 @@ export function decodeAnswer(answer: UpstreamAnswer): UpstreamAnswer {
   if (encoding === "" || encoding === "identity") return answer;
   const decoder = createDecoder(encoding);
   if (decoder === undefined) {
-    answer.release();
+    answer.cancel();
     throw new EncodingProblem("the answer has an unknown content-encoding");
   }
   const source = Readable.from(piecesOf(answer), { objectMode: true });
   source.on("error", (error) => decoder.destroy(error));
+  // The next read rejects with it; without a listener it would end the process when nobody reads at that moment.
+  decoder.on("error", () => source.destroy());
   const decoded = source.pipe(decoder)[Symbol.asyncIterator]();
   return {
     status: answer.status,
@@ -30,6 +32,11 @@ export function decodeAnswer(answer: UpstreamAnswer): UpstreamAnswer {
       source.destroy();
       decoder.destroy();
       answer.release();
+    },
+    cancel() {
+      source.destroy();
+      decoder.destroy();
+      answer.cancel();
     },
   };
 }

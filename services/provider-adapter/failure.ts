@@ -33,6 +33,7 @@ export function callError(provider: string, error: unknown, signal: AbortSignal,
   const code = codeOf(error);
   if (timeouts.has(code)) return timeoutError(provider, error);
   if (malformed.test(code)) return malformedAnswer(provider, "the answer is malformed", error);
+  if (code === "" && isMistake(error)) return new ConnectError("the adapter failed", Code.Internal, {}, [], error);
   if (code === "UND_ERR_INVALID_ARG") return connectionError(provider, "the request cannot be sent", false, error);
   if (started) return malformedAnswer(provider, "the connection was cut in the middle of the answer", error);
   return connectionError(provider, connectionText(code), true, error);
@@ -41,6 +42,11 @@ export function callError(provider: string, error: unknown, signal: AbortSignal,
 const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
 /** Codes of undici's parser and of the decompressors. */
 const malformed = /^(?:HPE_|Z_|ZSTD_|ERR__ERROR|ERR_BROTLI|ERR_ZSTD|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_)/;
+
+/** Neither the network nor a provider throws these: the fault is ours, and no repetition heals it. */
+function isMistake(error: unknown): boolean {
+  return [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => error instanceof kind);
+}
 
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return "";

@@ -32,7 +32,7 @@ export async function* askUpstream(
     if (call.stream && !notAStream.has(type)) yield* streamed(config, exchange, response, provider, answer);
     else yield* whole(config, exchange, response, provider, call, answer);
   } finally {
-    response.release();
+    response.cancel();
   }
 }
 
@@ -60,6 +60,7 @@ async function* streamed(
   const unfinished = exchange.progress === "closed" ? undefined : splitter.end();
   const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
   const closing = exchange.finish();
+  response.release();
   if (!answer.started) yield start();
   if (rest.length > 0) yield answer.chunk(rest, false);
   yield answer.chunk(closing, true);

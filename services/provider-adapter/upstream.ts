@@ -13,8 +13,12 @@ export interface UpstreamAnswer {
    * wrong underneath, or with the signal's reason. One read at a time.
    */
   read(): Promise<Uint8Array[] | undefined>;
-  /** Nobody reads on. A body at its end leaves its connection to the next call, any other is cut after a moment. */
+  /**
+   * All that matters was read. The connection goes to the next call if the body ends within a moment, else it is cut.
+   */
   release(): void;
+  /** Cuts the connection at once, unless the answer is complete or was released. */
+  cancel(): void;
 }
 
 /** The way to the providers. */
@@ -127,6 +131,14 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     this.#linger = setTimeout(() => this.#controller?.abort(new Error("nobody reads the answer")), lingerMs);
     this.#linger.unref();
     if (this.#controller?.paused) this.#controller.resume();
+  }
+
+  cancel(): void {
+    if (this.#released || this.#ended || this.#failure !== undefined) return;
+    this.#released = true;
+    this.#pieces = [];
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#controller?.abort(new Error("nobody reads the answer"));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -37,6 +37,8 @@ export interface CallSettings {
 export interface AdapterUnderTest {
   seal(key: string): Uint8Array;
   call(settings: CallSettings): Promise<Collected>;
+  /** Reads one event of the answer and leaves. */
+  firstEvent(settings: CallSettings): Promise<void>;
   /** The metrics, in Prometheus' format. */
   scrape(): Promise<string>;
   readonly logLines: readonly string[];
@@ -58,6 +60,9 @@ export function startAdapter(config: Partial<AdapterConfig> = {}): AdapterUnderT
   return {
     seal: (key) => sealer.seal(new Secret(key)),
     call: (settings) => collect(client.infer(requestOf(settings), { signal: settings.signal }), settings),
+    async firstEvent(settings) {
+      for await (const _ of client.infer(requestOf(settings))) return;
+    },
     scrape: () => telemetry.scrape(),
     logLines,
     async close() {

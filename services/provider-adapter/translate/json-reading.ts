@@ -16,6 +16,14 @@ export function numberOf(value: JsonValue | undefined): number {
   return typeof value === "number" ? value : 0;
 }
 
+/** More tokens than any call can have: what is above comes from a broken provider. */
+const maxCount = 1_000_000_000;
+
+/** A count of tokens or calls, without a fraction; undefined where it is none that can be true. */
+export function countOf(value: JsonValue | undefined): number | undefined {
+  return typeof value === "number" && value >= 0 && value <= maxCount ? Math.trunc(value) : undefined;
+}
+
 /** The items of a value; empty where it is no array. */
 export function listOf(value: JsonValue | undefined): JsonValue[] {
   return Array.isArray(value) ? value : [];

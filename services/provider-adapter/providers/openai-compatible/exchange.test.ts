@@ -156,6 +156,10 @@ test("the address and the headers", () => {
   const other = exchangeOf("openai", { baseUrl: "http://vllm/v1", credential: undefined });
   assert.equal(other.request.url, "http://vllm/v1/chat/completions");
   assert.equal(other.request.headers.authorization, undefined);
+  for (const baseUrl of ["http://host:11434", "http://host:11434/v1"]) {
+    const { url } = exchangeOf("ollama", { baseUrl, credential: undefined }).request;
+    assert.equal(url, "http://host:11434/v1/chat/completions");
+  }
 });
 
 test("a call that cannot be made is refused before it is sent", () => {

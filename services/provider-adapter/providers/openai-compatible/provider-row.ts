@@ -17,6 +17,11 @@ const row = z.strictObject({
   id: z.string().regex(/^[a-z0-9_-]+$/),
   /** The provider's own address, without a trailing slash. */
   base_url: z.url().refine((url) => !url.endsWith("/")),
+  /** What is added to an address that a user gave without any path: for servers whose OpenAI dialect is not at the root. */
+  root_path: z
+    .string()
+    .regex(/^(?:\/[^/]+)+$/)
+    .optional(),
   /** The variable that holds the key. Absent means that the provider needs none. */
   credential_env: z.string().optional(),
   /** The header that carries the key. */

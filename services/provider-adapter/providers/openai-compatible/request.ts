@@ -49,7 +49,7 @@ export function buildRequest(row: ProviderRow, call: ProviderCall): BuiltRequest
     const body = new BodyEdit(row, call);
     const request: UpstreamRequest = {
       method: "POST",
-      url: `${call.baseUrl === "" ? row.base_url : call.baseUrl}/${path}`,
+      url: `${baseOf(row, call)}/${path}`,
       headers,
       body: body.apply(),
     };
@@ -58,6 +58,12 @@ export function buildRequest(row: ProviderRow, call: ProviderCall): BuiltRequest
     if (!(error instanceof JsonObjectProblem)) throw error;
     throw gatewayError(Reason.INVALID_REQUEST, `the body is not a JSON object: ${error.message}`);
   }
+}
+
+function baseOf(row: ProviderRow, call: ProviderCall): string {
+  if (call.baseUrl === "") return row.base_url;
+  const isRoot = row.root_path !== undefined && /^https?:\/\/[^/]+$/.test(call.baseUrl);
+  return isRoot ? `${call.baseUrl}${row.root_path}` : call.baseUrl;
 }
 
 /** Collects the edits of one body. */

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { JsonValue } from "../../provider.ts";
-import { isObject, objectOf } from "../../translate/json-reading.ts";
+import { countOf, isObject, objectOf } from "../../translate/json-reading.ts";
 
 /**
  * Reads a `usage` object in OpenAI's words, of chat (`prompt_tokens`, `completion_tokens`) or of responses
@@ -51,6 +51,9 @@ function withReasoning(output: number, reasoning: number, input: number, total: 
 
 /** The first of the values that is a sane count. */
 function count(...values: (JsonValue | undefined)[]): number | undefined {
-  const found = values.find((value) => typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER);
-  return typeof found === "number" ? Math.trunc(found) : undefined;
+  for (const value of values) {
+    const found = countOf(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

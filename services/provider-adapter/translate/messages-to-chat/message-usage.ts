@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { JsonObject } from "../../provider.ts";
-import { isObject, numberOf, objectOf, objectsOf, textOf } from "../json-reading.ts";
+import { countOf, isObject, objectOf, objectsOf, textOf } from "../json-reading.ts";
 
 /** Counts of one or several Anthropic `usage` objects. Anthropic counts cached input apart from input. */
 interface Counts {
@@ -49,7 +49,7 @@ export class MessageUsage {
     counts.reasoning = own(details.thinking_tokens, counts.reasoning);
     if (isObject(usage.server_tool_use)) {
       this.#serverToolUse = usage.server_tool_use;
-      counts.serverTools = Object.values(usage.server_tool_use).reduce<number>((sum, n) => sum + numberOf(n), 0);
+      counts.serverTools = Object.values(usage.server_tool_use).reduce<number>((sum, n) => sum + own(n, 0), 0);
     }
     if (Array.isArray(usage.iterations)) this.#readIterations(objectsOf(usage.iterations));
     this.#serviceTier = textOf(usage.service_tier) || this.#serviceTier;
@@ -110,12 +110,12 @@ export class MessageUsage {
     const counts = this.#current;
     const split = usage.cache_creation;
     if (isObject(split)) {
-      counts.cacheWrite = numberOf(split.ephemeral_5m_input_tokens);
-      counts.cacheWrite1h = numberOf(split.ephemeral_1h_input_tokens);
+      counts.cacheWrite = own(split.ephemeral_5m_input_tokens, 0);
+      counts.cacheWrite1h = own(split.ephemeral_1h_input_tokens, 0);
     }
     // The closing report of a stream has the sum without the split; what it adds is counted as short-lived.
-    const sum = usage.cache_creation_input_tokens;
-    if (typeof sum === "number") counts.cacheWrite = Math.max(0, sum - counts.cacheWrite1h);
+    const sum = countOf(usage.cache_creation_input_tokens);
+    if (sum !== undefined) counts.cacheWrite = Math.max(0, sum - counts.cacheWrite1h);
   }
 
   /** The totals cover the main model's messages; a compaction or an advisor is billed on top. */
@@ -125,8 +125,8 @@ export class MessageUsage {
     counts.extraOutput = 0;
     for (const iteration of iterations) {
       if (iteration.type === "message" || iteration.type === "fallback_message") continue;
-      counts.extraInput += numberOf(iteration.input_tokens);
-      counts.extraOutput += numberOf(iteration.output_tokens);
+      counts.extraInput += own(iteration.input_tokens, 0);
+      counts.extraOutput += own(iteration.output_tokens, 0);
     }
   }
 }
@@ -144,5 +144,5 @@ const countNames = [
 ] as const;
 
 function own(value: JsonObject[string] | undefined, before: number): number {
-  return typeof value === "number" && value >= 0 ? Math.trunc(value) : before;
+  return countOf(value) ?? before;
 }

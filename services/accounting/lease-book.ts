@@ -45,6 +45,8 @@ export class LeaseBook {
   /** What is to be written. */
   readonly changedLedgers = new Map<string, Ledger>();
   readonly increases = new Map<string, LeaseIncrease>();
+  /** What expired wallets count that their owners do not hold; taken away before the increases. */
+  readonly lost: LeaseIncrease[] = [];
   readonly rates = new Map<string, Quantities>();
 
   constructor(scopes: LockedScopes, nowMs: number, holdMs: number) {
@@ -75,10 +77,11 @@ export class LeaseBook {
   }
 
   #stateFor(need: LeaseNeed, owner: string): ScopeState {
-    const stored = this.#ledgers.get(need.scope) ?? emptyLedger;
-    const ledger = withDuration(stored, need.budgetDuration, need.budgetStartMs, this.#nowMs);
+    const current = this.#ledgers.get(need.scope) ?? emptyLedger;
+    const ledger = withDuration(current, need.budgetDuration, need.budgetStartMs, this.#nowMs);
     const wallets = this.#wallets.get(need.scope);
-    const own = wallets?.get(owner) ?? emptyWallet;
+    const stored = wallets?.get(owner) ?? emptyWallet;
+    const own = need.empty && stored.expired ? emptyWallet : stored;
     let nanoUsd = 0n;
     let parallel = 0n;
     let shared = false;
@@ -99,6 +102,10 @@ export class LeaseBook {
       this.changedLedgers.set(scope, state.ledger);
     }
     const wallets = this.#wallets.get(scope) ?? new Map<string, Wallet>();
+    const stored = wallets.get(owner);
+    if (stored !== undefined && state.own !== stored) {
+      this.lost.push({ owner, scope, nanoUsd: stored.nanoUsd, parallel: stored.parallel });
+    }
     wallets.set(owner, {
       nanoUsd: state.own.nanoUsd + amounts.nanoUsd,
       parallel: state.own.parallel + amounts.parallel,

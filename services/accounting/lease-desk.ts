@@ -9,6 +9,7 @@ import {
   lockLedgers,
   readBuckets,
   readWallets,
+  takeFromLeases,
   writeLedgers,
 } from "./db/quota-rows.ts";
 import { hasRateLimit, LeaseBook, type LeaseOutcome } from "./lease-book.ts";
@@ -119,6 +120,7 @@ async function tryDecide(
   const book = new LeaseBook({ ledgers, wallets, buckets }, nowMs, rateHoldMs);
   const outcomes = requests.map((request) => book.apply(request));
   await writeLedgers(em, book.changedLedgers);
+  await takeFromLeases(em, book.lost);
   await addToLeases(em, [...book.increases.values()], nowMs + leaseTtlMs);
   if (book.rates.size > 0) await addToBuckets(em, book.rates, bucketStart(nowMs), floorMs);
   return outcomes;

@@ -15,6 +15,8 @@ export interface LeaseNeed extends Need {
   readonly budgetDuration: string;
   /** When the first window began; other windows are counted from there. */
   readonly budgetStartMs: number;
+  /** The owner holds nothing of the scope. */
+  readonly empty: boolean;
 }
 
 export interface ReadLease {
@@ -71,6 +73,7 @@ function readNeed(entry: ScopeNeed): LeaseNeed {
     need,
     want: readWant(entry.want, need),
     partial: entry.partial,
+    empty: entry.empty,
     budgetDuration,
     budgetStartMs: limits?.budgetStart === undefined ? 0 : timestampMs(limits.budgetStart),
   };

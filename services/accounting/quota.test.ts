@@ -170,6 +170,20 @@ for (const backend of backends) {
       assert.deepEqual(await spendOf(accounting, limits.scope), { spent: 0n, reserved: 100n });
     });
 
+    test("what an owner never learned of is dropped once its wallet has expired and it holds nothing", async () => {
+      const limits = { scope: "key:lost", maxBudgetNanoUsd: 100n, maxParallelRequests: 1 };
+      const scopes = [{ limits, need: { nanoUsd: 60n, parallel: 1n }, empty: true }];
+      const ask = () => accounting.quota.lease({ owner: "o1", scopes });
+      await ask();
+      await assert.rejects(ask(), /Budget/);
+      await assert.rejects(accounting.quota.lease({ owner: "o2", scopes }), /Budget/);
+      accounting.time.now += 30_000;
+      await refused(accounting, "o1", limits, { nanoUsd: 60n, parallel: 1n });
+      await ask();
+      assert.deepEqual(await spendOf(accounting, limits.scope), { spent: 0n, reserved: 60n });
+      accounting.time.now = noon;
+    });
+
     test("closing an owner frees slots at once and unsettled money after the grace", async () => {
       const limits = { scope: "key:close", maxBudgetNanoUsd: 100n, maxParallelRequests: 1 };
       await lease(accounting, "leaver", limits, { nanoUsd: 80n, parallel: 1n });

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import { editJson, JsonObjectProblem } from "#chassis/json-members.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
-import { type Caller, CallerSchema, type Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { type Caller, CallerSchema, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type InferRequest, InferRequestSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { invalidRequest, type JsonObject, parseObject } from "./body-json.ts";
 import { isCallId } from "./call-id.ts";
@@ -10,14 +10,11 @@ import type { GatewayInput } from "./gateway-fields.ts";
 import { readGatewayInput } from "./gateway-input.ts";
 import { readShape } from "./shape.ts";
 
-/** Client headers that belong to a dialect and reach the provider. */
-const dialectHeaders = [
-  "anthropic-version",
-  "anthropic-beta",
-  "openai-organization",
-  "openai-project",
-  "openai-beta",
-] as const;
+/**
+ * Client headers that belong to a dialect and reach the provider. OpenAI's organization and project are not among them:
+ * they belong to the credential, which is the deployment's, and a wrong one is a 401 that would cool it down for all.
+ */
+const dialectHeaders = ["anthropic-version", "anthropic-beta", "openai-beta"] as const;
 
 const maxModelLength = 512;
 const maxTags = 100;
@@ -48,7 +45,8 @@ export function readInferRequest(raw: RawCall): InferRequest {
   request.callId = isCallId(input.callId) ? input.callId : raw.callId;
   request.operation = raw.operation;
   request.model = readModel(raw.pathModel || body.model);
-  request.stream = readStream(body);
+  // Some clients send the flag with everything; embeddings come whole all the same.
+  request.stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS;
   request.contentType = "application/json";
   request.body = removed.length === 0 ? raw.bytes : cut(raw.bytes, removed);
   request.caller = callerOf(raw.principal, input);

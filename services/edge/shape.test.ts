@@ -17,9 +17,15 @@ test("limits and choices", () => {
     [CHAT_COMPLETIONS, { messages, max_tokens: 5, max_completion_tokens: 7 }, 7, 1],
     [CHAT_COMPLETIONS, { messages, max_tokens: null, n: null }, undefined, 1],
     [CHAT_COMPLETIONS, { messages, max_tokens: -1 }, undefined, 1],
+    [CHAT_COMPLETIONS, { messages, max_tokens: 0 }, undefined, 1],
+    [CHAT_COMPLETIONS, { messages, max_output_tokens: 1 }, undefined, 1],
     [MESSAGES, { messages, max_tokens: 9 }, 9, 1],
+    [MESSAGES, { messages, max_completion_tokens: 1 }, undefined, 1],
     [RESPONSES, { input: "hi", max_output_tokens: 11 }, 11, 1],
+    [RESPONSES, { input: "hi", max_tokens: 1, max_completion_tokens: 1 }, undefined, 1],
     [RESPONSES, { prompt: { id: "p" } }, undefined, 1],
+    [COMPLETIONS, { prompt: "p", max_completion_tokens: 1 }, undefined, 1],
+    [COMPLETIONS, { prompt: "p", max_tokens: 0 }, 0, 1],
     [COMPLETIONS, { prompt: ["a", "b"], n: 2, best_of: 3 }, undefined, 6],
     [COMPLETIONS, { prompt: [1, 2, 3] }, undefined, 1],
     [EMBEDDINGS, { input: [[1, 2], [3]] }, 0, 1],
@@ -31,19 +37,27 @@ test("limits and choices", () => {
   }
 });
 
+test("what is there and empty is left to the provider", () => {
+  const cases: [Operation, JsonObject][] = [
+    [CHAT_COMPLETIONS, { messages: [] }],
+    [COMPLETIONS, { prompt: [] }],
+    [EMBEDDINGS, { input: "" }],
+    [RESPONSES, { input: [] }],
+  ];
+  for (const [operation, body] of cases) assert.equal(readShape(operation, body).choices, 1, JSON.stringify(body));
+});
+
 test("what the mesh needs and cannot find is named", () => {
   const cases: [Operation, JsonObject, param: string][] = [
     [CHAT_COMPLETIONS, {}, "messages"],
     [CHAT_COMPLETIONS, { messages: null }, "messages"],
     [CHAT_COMPLETIONS, { messages: "hi" }, "messages"],
-    [CHAT_COMPLETIONS, { messages: [] }, "messages"],
     [CHAT_COMPLETIONS, { messages: [{}, "hi"] }, "messages[1]"],
     [CHAT_COMPLETIONS, { messages, max_tokens: "5" }, "max_tokens"],
     [CHAT_COMPLETIONS, { messages, max_tokens: 1.5 }, "max_tokens"],
     [CHAT_COMPLETIONS, { messages, n: 1e12 }, "n"],
     [MESSAGES, { messages: {} }, "messages"],
     [EMBEDDINGS, {}, "input"],
-    [EMBEDDINGS, { input: "" }, "input"],
     [EMBEDDINGS, { input: 5 }, "input"],
     [COMPLETIONS, {}, "prompt"],
     [RESPONSES, {}, "input"],

@@ -20,8 +20,14 @@ const inputNames = [
   "prediction",
 ] as const;
 
-/** OpenAI took three names in its history; the largest counts where a client sets several. */
-const outputLimitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens"] as const;
+/**
+ * The names of the output limit, by dialect; the largest counts where a client sets several. Of another dialect's name
+ * nobody knows whether a provider heeds it, so it bounds nothing.
+ */
+function outputLimitNames(operation: Operation): readonly string[] {
+  if (operation === Operation.CHAT_COMPLETIONS) return ["max_tokens", "max_completion_tokens"];
+  return operation === Operation.RESPONSES ? ["max_output_tokens"] : ["max_tokens"];
+}
 
 /**
  * Checks what the mesh itself needs of a body and reads what admission needs to know. Everything else is the provider's
@@ -61,10 +67,10 @@ function checkInput(operation: Operation, body: JsonObject): void {
   }
 }
 
+/** An empty list is the provider's to refuse, and an empty text to embed is one it takes. */
 function checkMessages(messages: unknown): void {
   if (messages === undefined || messages === null) throw invalidRequest("'messages' is a required field.", "messages");
   if (!Array.isArray(messages)) throw invalidRequest("'messages' must be an array.", "messages");
-  if (messages.length === 0) throw invalidRequest("'messages' must hold at least one message.", "messages");
   const wrong = messages.findIndex((message) => !isObject(message));
   if (wrong >= 0) throw invalidRequest(`'messages[${wrong}]' must be an object.`, `messages[${wrong}]`);
 }
@@ -75,7 +81,6 @@ function checkPresent(body: JsonObject, name: string): void {
   if (typeof value !== "string" && !Array.isArray(value)) {
     throw invalidRequest(`'${name}' must be a string or an array.`, name);
   }
-  if (value.length === 0) throw invalidRequest(`'${name}' must not be empty.`, name);
 }
 
 /** `n` and `best_of` multiply the output, and so does a list of prompts. */
@@ -84,16 +89,17 @@ function readChoices(operation: Operation, body: JsonObject): number {
   if (operation !== Operation.COMPLETIONS) return choices;
   const { prompt } = body;
   const isList = Array.isArray(prompt) && typeof prompt[0] !== "number";
-  return Math.min(isList ? choices * prompt.length : choices, maxUint32);
+  return Math.min(isList ? choices * Math.max(1, prompt.length) : choices, maxUint32);
 }
 
 function readOutputLimit(operation: Operation, body: JsonObject): number | undefined {
   if (operation === Operation.EMBEDDINGS) return 0;
   let limit: number | undefined;
-  for (const name of outputLimitNames) {
+  // Servers take a negative limit as none, and some zero too; legacy completions use zero to score a prompt.
+  const least = operation === Operation.COMPLETIONS ? 0 : 1;
+  for (const name of outputLimitNames(operation)) {
     const value = readCount(body, name);
-    // Some local servers take a negative limit as none.
-    if (value !== undefined && value >= 0) limit = Math.max(limit ?? 0, value);
+    if (value !== undefined && value >= least) limit = Math.max(limit ?? 0, value);
   }
   return limit;
 }

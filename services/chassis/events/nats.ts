@@ -162,12 +162,20 @@ async function connectForever(
       onConnect(connection);
       return connection;
     } catch (error) {
-      if (!warned) options.log.warn("NATS does not answer, trying on", { url: options.url, error: errorText(error) });
+      if (!warned) {
+        const url = withoutCredentials(options.url);
+        options.log.warn("NATS does not answer, trying on", { url, error: withoutCredentials(errorText(error)) });
+      }
       warned = true;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
   return undefined;
+}
+
+/** Addresses may hold a user and a password, or a token, before an `@`. */
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^/@\s,]*@/g, "//");
 }
 
 /** A connection that is reconnecting still counts as open for the client, so its status is followed. */

@@ -8,11 +8,12 @@ import { findGatewayError } from "#chassis/errors.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { LeaseRecalledSchema, QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
-import { UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { type UsageRecorded, UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { Journal } from "../journal/journal.ts";
+import { leftRecords } from "../journal/recovery.ts";
 import { journalFolder } from "../journal/testing/records.ts";
 import type { Admission, AdmissionRequest } from "./admission.ts";
 import { WalletAdmitter } from "./admitter.ts";
@@ -63,7 +64,7 @@ async function start(context: TestContext, { config = {}, disk = { full: false }
   );
   context.after(() => admitter.close());
   const admit = async (request: AdmissionRequest, signal = never) => admitter.admit(request, signal);
-  return { folder, lines, time, ledger, bus, owner, admitter, admit, disk };
+  return { folder, log, lines, time, ledger, bus, owner, admitter, admit, disk };
 }
 
 async function refusal(admission: Promise<Admission>): Promise<Reason | undefined> {
@@ -73,6 +74,43 @@ async function refusal(admission: Promise<Admission>): Promise<Reason | undefine
   );
   return findGatewayError(failure)?.reason;
 }
+
+test("a lease whose answer got lost blocks its key no longer than the lease lives", async (context) => {
+  const { ledger, admit, time, admitter } = await start(context, { config: { leaseWaitMs: 30 } });
+  const scopes = [scopeLimits("key:1", { maxBudgetNanoUsd: 1000n, maxParallelRequests: 1 })];
+  const request = admissionRequest({ scopes, price: oneNanoAToken(600) });
+  ledger.mute = true;
+  await assert.rejects(admit(request));
+  ledger.mute = false;
+  const began = time.now;
+  let admitted: Admission | undefined;
+  for (; admitted === undefined && time.now < began + 60_000; time.now += 1000) {
+    admitted = await admit(request).catch(() => undefined);
+  }
+  assert.ok(admitted, "refused for ever");
+  assert.deepEqual(ledger.violations(), []);
+  admitted.void();
+  await admitter.close();
+});
+
+test("an absurd estimate is refused at once where a limit applies, and else leaves a record that can be read", async (context) => {
+  const { ledger, admit, folder, owner, log } = await start(context);
+  const price = { ...oneNanoAToken(100_000_000_000), outputNanoUsdPerMillion: 15_000_000_000n, choices: 0xffff_ffff };
+  const limited = [scopeLimits("key:1", { maxBudgetNanoUsd: 10_000n }), scopeLimits("key:2", { tpmLimit: 10_000n })];
+  for (const scope of limited) {
+    const began = performance.now();
+    const reason = await refusal(admit(admissionRequest({ scopes: [scope], price })));
+    assert.ok(reason === Reason.BUDGET_EXCEEDED || reason === Reason.RATE_LIMITED, `${reason}`);
+    assert.ok(performance.now() - began < 1000);
+  }
+  assert.equal(ledger.absurd, 0);
+  await admit(admissionRequest({ scopes: [scopeLimits("key:3")], price }));
+  const left: UsageRecorded[] = [];
+  for await (const batch of leftRecords(join(folder, owner), log)) left.push(...batch);
+  assert.equal(left.length, 1);
+  for (const record of left)
+    assert.ok((record.cost?.nanoUsd ?? 0n) > 0n && (record.usage?.outputTokens ?? 0n) < 10n ** 12n);
+});
 
 test("a call is charged what it cost, on every scope, in exactly one row", async (context) => {
   const { ledger, admit, owner } = await start(context);

@@ -16,7 +16,7 @@ import { Journal, type JournalPosition } from "../journal/journal.ts";
 import type { OpenCall } from "../journal/segment.ts";
 import type { Admission, AdmissionRequest, Admitter, CallEnd } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
-import { type Claim, ceilPerMillion } from "./claim.ts";
+import { type Claim, claimed } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
 import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from "./events.ts";
 import { type CallScope, Hold, hasBudget } from "./hold.ts";
@@ -134,16 +134,14 @@ export class WalletAdmitter implements Admitter {
       const kinds = unlimited ? 0 : limitsOf(limits);
       return { scope: limits.scope, kinds, wallet: kinds === 0 ? undefined : this.#book.walletOf(limits) };
     });
-    const { price, tokens } = estimate;
+    const { price } = estimate;
     if (price === undefined && this.#options.config.unpriced === "refuse" && hasBudget(scopes)) {
       this.#events.refused("unpriced");
       throw gatewayError(Reason.UNPRICED, "The price of this model is unknown, and the key has a budget.", {
         param: "model",
       });
     }
-    const output = price === undefined ? 0n : BigInt(price.outputTokens) * price.outputNanoUsdPerMillion;
-    const nano = price === undefined ? 0n : price.inputNanoUsd + ceilPerMillion(output);
-    return { scopes, nano, tokens, price };
+    return { scopes, ...claimed(estimate), price };
   }
 
   #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Admission {

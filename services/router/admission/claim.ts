@@ -1,4 +1,4 @@
-import type { EstimatedPrice } from "./admission.ts";
+import type { Estimate, EstimatedPrice } from "./admission.ts";
 import type { CallScope } from "./hold.ts";
 import { limited, type Wallet } from "./wallet.ts";
 import type { Quantities } from "./wallet-book.ts";
@@ -9,6 +9,17 @@ export interface Claim {
   readonly nano: bigint;
   readonly tokens: number;
   readonly price: EstimatedPrice | undefined;
+}
+
+/** A hundred thousand dollars and a hundred thousand million tokens: no call is that large. */
+const mostNano = 100_000_000_000_000n;
+const mostTokens = 100_000_000_000;
+
+/** What an estimate may ask for at most: beyond it is a mistake of the client, for which no budget is large enough. */
+export function claimed({ tokens, price }: Estimate): Pick<Claim, "nano" | "tokens"> {
+  const output = price === undefined ? 0n : BigInt(price.outputTokens) * price.outputNanoUsdPerMillion;
+  const nano = price === undefined ? 0n : price.inputNanoUsd + ceilPerMillion(output);
+  return { nano: nano > mostNano ? mostNano : nano, tokens: Math.min(tokens, mostTokens) };
 }
 
 /** What a wallet lacks for a call, in the quantities that are limited. */

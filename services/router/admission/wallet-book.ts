@@ -63,7 +63,9 @@ export class WalletBook {
   /** Tops up, and returns what was granted. Rejects with accounting's error. */
   async lease(needs: readonly Need[]): Promise<readonly Grant[]> {
     const { owner, quota, timeoutMs, clock } = this.#options;
-    const scopes = needs.map(({ wallet, need, want, partial }) => ({ limits: wallet.limits, need, want, partial }));
+    const scopes = needs.map(({ wallet, need, want, partial }) => {
+      return { limits: wallet.limits, need, want, partial, empty: wallet.holdsNothing };
+    });
     const { grants } = await quota.lease({ owner, scopes }, { timeoutMs });
     const now = clock();
     for (const [at, { wallet }] of needs.entries()) {
@@ -109,7 +111,8 @@ export class WalletBook {
       const idle = wallet.waiting === 0 && now - wallet.lastUsed >= this.#options.idleReturnMs;
       if (idle || (wallet.expiresAt > 0 && !wallet.isLive(now))) wallet.drain(now);
       returning.push(wallet);
-      const used = !idle || wallet.inFlight > 0 || wallet.unacked > 0;
+      // A wallet without anything in it needs no lease; left alone, what got lost of it runs out with it.
+      const used = !wallet.holdsNothing && (!idle || wallet.inFlight > 0 || wallet.unacked > 0);
       if (used && wallet.expiresAt > 0 && now >= wallet.renewAt) renewing.push(wallet);
     }
     await Promise.all([this.sendReturns(returning), this.#renew(renewing)]);

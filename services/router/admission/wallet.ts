@@ -78,17 +78,16 @@ export class Wallet {
     return now < this.expiresAt - expiryMarginMs;
   }
 
-  /** Whether it holds nothing and nothing is under way, so that it can be forgotten. */
-  get isEmpty(): boolean {
+  /** Whether nothing of the lease is left here and nothing that it pays for is under way. */
+  get holdsNothing(): boolean {
     return (
-      this.inFlight === 0 &&
-      this.unacked === 0 &&
-      this.pins === 0 &&
-      this.nano === 0n &&
-      this.parallel === 0 &&
-      this.#tranches.length === 0 &&
-      this.#returns.length === 0
+      this.inFlight === 0 && this.unacked === 0 && this.nano <= 0n && this.parallel === 0 && this.#tranches.length === 0
     );
+  }
+
+  /** Whether it can be forgotten. */
+  get isEmpty(): boolean {
+    return this.holdsNothing && this.pins === 0 && this.nano === 0n && this.#returns.length === 0;
   }
 
   requests(now: number): number {

@@ -207,19 +207,21 @@ test("a group that cools down is refused at once, and answers again afterwards",
 });
 
 test("a client that hangs up aborts the upstream call at once and pays for what it used", async (t) => {
-  const cases: readonly [name: string, step: Step, events: number, expected: string][] = [
-    ["while waiting for the first payload", { kind: "hang" }, 0, "ABORTED 100+0"],
-    ["in mid-stream", { kind: "hang", afterPayloads: 3 }, 4, "ABORTED 100+3"],
+  const cases: readonly [name: string, step: Step, events: number, silentMs: number, expected: string][] = [
+    ["while waiting for the first payload", { kind: "hang" }, 0, 0, "ABORTED 100+0"],
+    ["after a long silence, in which the model may have reasoned", { kind: "hang" }, 0, 11_000, "ABORTED 100+500"],
+    ["in mid-stream", { kind: "hang", afterPayloads: 3 }, 4, 0, "ABORTED 100+3"],
   ];
-  for (const [name, step, events, expected] of cases) {
+  for (const [name, step, events, silentMs, expected] of cases) {
     await t.test(name, async () => {
       const adapter = createScriptedAdapter({ one: [step] });
       const harness = await startRouter({ yaml: oneDeployment, adapter });
       const controller = new AbortController();
       let seen = 0;
       const hangUp = () => {
-        if (adapter.requests.length > 0 && seen === events) controller.abort();
-        else setImmediate(hangUp);
+        if (adapter.requests.length === 0 || seen !== events) return void setImmediate(hangUp);
+        harness.advance(silentMs);
+        controller.abort();
       };
       setImmediate(hangUp);
       await assert.rejects(async () => {
@@ -297,6 +299,31 @@ router_settings: {timeout: 9}
       const harness = await startRouter({ yaml: yaml(params), adapter });
       assert.equal(await outcome(harness, request), expected);
       assert.equal(harness.admitter.ends.length, 1);
+    });
+  }
+});
+
+test("a client's own time limit is charged like a hang-up, and is no fault of the deployment", async (t) => {
+  const yaml = `
+model_list:
+  - {model_name: m, litellm_params: {model: openai/one, api_key: sk-1, num_retries: 0}}
+  - {model_name: m, litellm_params: {model: openai/two, api_key: sk-1, num_retries: 0}}
+`;
+  const soon = durationFromMs(5);
+  const limits: [string, Parameters<typeof outcome>[1]][] = [
+    ["timeout", { options: { timeout: soon } }],
+    ["stream_timeout", { options: { streamTimeout: soon } }],
+  ];
+  for (const [name, request] of limits) {
+    await t.test(name, async () => {
+      const hang: Step = { kind: "hang" };
+      const script = { one: [...Array<Step>(8).fill(hang), answer()] };
+      const harness = await startRouter({ yaml, adapter: createScriptedAdapter(script) });
+      for (let n = 0; n < 8; n++) assert.equal(await outcome(harness, request), "upstream 408");
+      assert.deepEqual(harness.admitter.ends.map(endName), Array(8).fill("ABORTED 100+0"));
+      assert.equal(await outcome(harness), "m retries=0 fallbacks=0");
+      assert.equal(harness.admitter.ends.length, 9);
+      assert.ok(harness.admitter.ends.every((end) => end !== "void"));
     });
   }
 });

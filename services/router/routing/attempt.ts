@@ -9,6 +9,8 @@ export interface AttemptLimits {
   readonly totalMs: number;
   /** Time to the first payload; undefined means the whole attempt's. */
   readonly firstPayloadMs: number | undefined;
+  /** Which of the two the client made shorter than the deployment's own. */
+  readonly impatient: { readonly total: boolean; readonly firstPayload: boolean };
 }
 
 /** Node fires a timer at once that is set further ahead. */
@@ -23,6 +25,7 @@ export class Attempt {
   readonly #events: AsyncIterator<InferResponse>;
   #timer: NodeJS.Timeout | undefined;
   #expired: string | undefined;
+  #cutByClient = false;
   #over = false;
 
   constructor(
@@ -34,20 +37,26 @@ export class Attempt {
     this.#deployment = deployment;
     this.#limits = limits;
     this.#begun = performance.now();
-    const first = limits.firstPayloadMs;
-    if (first !== undefined && first < limits.totalMs) this.#arm(first, `no payload within ${first / 1000} seconds`);
-    else this.#arm(limits.totalMs, `no answer within ${limits.totalMs / 1000} seconds`);
+    const { firstPayloadMs: first, totalMs, impatient } = limits;
+    if (first !== undefined && first < totalMs) {
+      this.#arm(first, `no payload within ${first / 1000} seconds`, impatient.firstPayload);
+    } else this.#arm(totalMs, `no answer within ${totalMs / 1000} seconds`, impatient.total);
     this.#events = inference.infer(request, { signal: this.#controller.signal })[Symbol.asyncIterator]();
+  }
+
+  /** Whether a limit ended it that the client had made shorter than the deployment's own. */
+  get cutByClient(): boolean {
+    return this.#cutByClient;
   }
 
   /** Waits for the first payload. Returns the adapter's own message, to be completed and passed on. */
   async open(): Promise<{ readonly response: InferResponse; readonly started: Started }> {
     const response = await this.next();
     if (response.event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
-    const { totalMs, firstPayloadMs } = this.#limits;
+    const { totalMs, firstPayloadMs, impatient } = this.#limits;
     if (firstPayloadMs !== undefined && firstPayloadMs < totalMs) {
       const rest = Math.max(0, totalMs - (performance.now() - this.#begun));
-      this.#arm(rest, `no end within ${totalMs / 1000} seconds`);
+      this.#arm(rest, `no end within ${totalMs / 1000} seconds`, impatient.total);
     }
     return { response, started: response.event.value };
   }
@@ -84,11 +93,12 @@ export class Attempt {
     this.#controller.abort();
   }
 
-  #arm(ms: number, what: string): void {
+  #arm(ms: number, what: string, impatient: boolean): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
         this.#expired = what;
+        this.#cutByClient = impatient;
         this.#controller.abort();
       },
       Math.min(ms, maxTimerMs),

@@ -22,6 +22,8 @@ export interface DeploymentFailure {
   readonly httpStatus: number;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  /** The failure says that the deployment itself is wrong (its key, its model) and not what the client asked of it. */
+  readonly permanent: boolean;
 }
 
 const minuteMs = 60_000;
@@ -42,9 +44,10 @@ export function recordSuccess({ health }: Deployment, now: number): void {
 /**
  * Counts a failure and cools the deployment down where LiteLLM's rules say so; returns for how long, in milliseconds, 0
  * for not at all. With `allowed_fails`: more failures than that within the cooldown time. Without: at once on a 429 where
- * the group has others and on a failure that no repetition heals (401, 404); when more than half of at least 5 requests
+ * the group has others and on a failure of the deployment itself (a refused key, an unknown model); when more than half of at least 5 requests
  * of this minute failed, where the group has others; when all of at least 1000 failed. A refused request (other 4xx) is
- * no failure of the deployment. Unlike LiteLLM, a connection that fails counts.
+ * no failure of the deployment. Unlike LiteLLM, a connection that fails counts, and a 404 of something that the client
+ * named (a file, an earlier response) takes nobody's deployment away at once.
  */
 export function recordFailure(
   deployment: Deployment,
@@ -74,7 +77,7 @@ function isFault(status: number): boolean {
 }
 
 function meetsDefaultRules(health: DeploymentHealth, failure: DeploymentFailure, others: boolean): boolean {
-  if (!failure.retryable) return true;
+  if (failure.permanent) return true;
   if (failure.httpStatus === 429 && others) return true;
   if (others) return health.requests >= minRequests && health.failures / health.requests > failureShare;
   return health.requests >= singleMinRequests && health.failures === health.requests;

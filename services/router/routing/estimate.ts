@@ -6,6 +6,8 @@ import type { Deployment } from "../registry/deployment.ts";
 import type { ModelGroup } from "../registry/registry.ts";
 
 const million = 1_000_000n;
+/** More output than any call has; a client can multiply its limit by its choices to more than an integer holds. */
+const maxOutputTokens = 100_000_000_000;
 
 /**
  * What a call may cost at most, over every deployment it can reach, fallbacks included. Input is the edge's estimate at
@@ -33,7 +35,7 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
       if (outputRate > perOutput) perOutput = outputRate;
     }
   }
-  const outputTotal = output * choices;
+  const outputTotal = Math.min(output * choices, maxOutputTokens);
   return {
     tokens: inputTokens + outputTotal,
     price: priced

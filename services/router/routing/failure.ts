@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { findGatewayError, findUpstreamError, gatewayError, retryAfterMs, upstreamError } from "#chassis/errors.ts";
-import { Reason, UpstreamErrorKind, UpstreamErrorSchema } from "#gen/sluice/error/v1/error_pb.ts";
+import { Reason, type UpstreamError, UpstreamErrorKind, UpstreamErrorSchema } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Deployment } from "../registry/deployment.ts";
 import type { ModelGroup } from "../registry/registry.ts";
 
@@ -17,7 +17,12 @@ export interface Failure {
   readonly retryAfterMs: number | undefined;
   /** Whether the deployment's health is concerned. */
   readonly ofDeployment: boolean;
+  /** The deployment itself is wrong: its key is refused, or its model does not exist. */
+  readonly permanent: boolean;
 }
+
+/** How providers begin the message of a 404 that is about the model. What a client named stands further back. */
+const aboutModel = /^(the )?(requested )?(model|deployment)\b/i;
 
 /** Reads an error of an attempt and notes the deployment in it. */
 export function readFailure(thrown: unknown, deployment: Deployment): Failure {
@@ -40,6 +45,7 @@ export function readFailure(thrown: unknown, deployment: Deployment): Failure {
     elsewhere: detail.kind === UpstreamErrorKind.AUTHENTICATION || detail.kind === UpstreamErrorKind.PERMISSION_DENIED,
     retryAfterMs: retryAfterMs(detail),
     ofDeployment: true,
+    permanent: isPermanent(detail),
   };
 }
 
@@ -54,7 +60,13 @@ function gatewayFailure(error: ConnectError): Failure {
     elsewhere: false,
     retryAfterMs: undefined,
     ofDeployment: false,
+    permanent: false,
   };
+}
+
+function isPermanent({ kind, code, message }: UpstreamError): boolean {
+  if (kind === UpstreamErrorKind.AUTHENTICATION) return true;
+  return kind === UpstreamErrorKind.NOT_FOUND && (code === "model_not_found" || aboutModel.test(message));
 }
 
 /** Time ran out on our side. */

@@ -52,6 +52,8 @@ export class ModelCall {
   readonly #signal: AbortSignal;
   readonly #deadline: number | undefined;
   #running: Running | undefined;
+  /** The last attempt that the client's own time limit ended: its provider may bill for it. */
+  #cut: Route | undefined;
   #retries = 0;
   #fallbacks = 0;
 
@@ -77,7 +79,8 @@ export class ModelCall {
       queue ??= this.#fallbackQueue();
       const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, group.name, result.kind);
       if (next === undefined) {
-        this.#settlement.void();
+        if (this.#cut === undefined) this.#settlement.void();
+        else this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
         throw result.error;
       }
       this.#core.events.fellBack(group.name, next.name);
@@ -96,7 +99,7 @@ export class ModelCall {
     } catch (thrown) {
       if (this.#settlement.done) throw this.#aborted();
       const failure = readFailure(thrown, running.deployment);
-      this.#noteFailure(failure, running.group, running.deployment);
+      this.#noteFailure(failure, running);
       this.#settlement.breakOff(running, UsageStatus.FAILED);
       throw failure.error;
     }
@@ -168,7 +171,8 @@ export class ModelCall {
       attemptedRetries: this.#retries,
       attemptedFallbacks: this.#fallbacks,
     };
-    this.#running = { ...route, attempt, group };
+    const running = { ...route, attempt, group };
+    this.#running = running;
     try {
       const { response, started } = await attempt.open();
       if (this.#settlement.done) throw this.#aborted();
@@ -183,8 +187,9 @@ export class ModelCall {
       if (this.#settlement.done) throw this.#aborted();
       attempt.close();
       this.#running = undefined;
+      if (attempt.cutByClient) this.#cut = route;
       const failure = readFailure(thrown, deployment);
-      this.#noteFailure(failure, group, deployment);
+      this.#noteFailure(failure, running);
       return failure;
     }
   }
@@ -207,10 +212,16 @@ export class ModelCall {
 
   #limits(deployment: Deployment): AttemptLimits {
     const asked = positiveMs(this.#request.options?.streamTimeout);
+    const totalMs =
+      this.#deadline === undefined ? deployment.timeoutMs : Math.max(0, this.#deadline - this.#core.runtime.now());
+    const ownFirstPayloadMs = deployment.streamTimeoutMs ?? deployment.timeoutMs;
     return {
-      totalMs:
-        this.#deadline === undefined ? deployment.timeoutMs : Math.max(0, this.#deadline - this.#core.runtime.now()),
+      totalMs,
       firstPayloadMs: this.#request.stream ? (asked ?? deployment.streamTimeoutMs) : undefined,
+      impatient: {
+        total: totalMs < deployment.timeoutMs,
+        firstPayload: asked !== undefined && asked < ownFirstPayloadMs,
+      },
     };
   }
 
@@ -231,10 +242,11 @@ export class ModelCall {
     };
   }
 
-  #noteFailure(failure: Failure, group: ModelGroup, deployment: Deployment): void {
+  /** A client that does not wait says nothing about a deployment, and must not take it away from others. */
+  #noteFailure(failure: Failure, { attempt, group, deployment }: Running): void {
     const { events, settings, runtime } = this.#core;
     events.attemptFailed(deployment, failure);
-    if (!failure.ofDeployment || !group.cools) return;
+    if (!failure.ofDeployment || !group.cools || attempt.cutByClient) return;
     const duration = recordFailure(deployment, failure, group.deployments.length > 1, settings, runtime.now());
     if (duration > 0) events.cooledDown(deployment, duration);
   }

@@ -1,38 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
 import { parseYaml } from "#chassis/yaml-file.ts";
-import { CallerKind, Operation, TargetSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { CallerKind, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { parseRouterConfig } from "../config-file.ts";
 import { freePrice } from "../prices/price.ts";
 import type { Deployment } from "../registry/deployment.ts";
 import type { RouterSettings } from "../router-config.ts";
+import { deployment } from "../testing/deployment.ts";
 import { call } from "../testing/router-harness.ts";
 import { chooseDeployment } from "./choose-deployment.ts";
 import { createHealth, type DeploymentFailure, isCooling, recordFailure, recordSuccess } from "./cooldowns.ts";
 import { estimateCall, outputCap } from "./estimate.ts";
 import { createFallbackLookup, createFallbackQueue } from "./fallback-plan.ts";
-
-function deployment(id: string, own: Partial<Deployment> = {}): Deployment {
-  return {
-    id,
-    provider: "openai",
-    target: create(TargetSchema),
-    missingVariable: undefined,
-    weight: undefined,
-    rpm: undefined,
-    tpm: undefined,
-    order: 0,
-    timeoutMs: 1000,
-    streamTimeoutMs: undefined,
-    numRetries: 2,
-    cooldownMs: undefined,
-    assumedOutputTokens: 100,
-    price: () => undefined,
-    health: createHealth(),
-    ...own,
-  };
-}
 
 function settings(yaml = "{}"): RouterSettings {
   return parseRouterConfig(parseYaml(`router_settings: ${yaml}`, "config.yaml", {})).config.settings;
@@ -88,7 +67,9 @@ const failure = (httpStatus: number, retryable = httpStatus >= 429 || httpStatus
   httpStatus,
   retryable,
   retryAfterMs,
+  permanent: httpStatus === 401,
 });
+const unknownModel = { ...failure(404), permanent: true };
 
 test("cooldowns", async (t) => {
   const many = (count: number, one: DeploymentFailure) => new Array<DeploymentFailure>(count).fill(one);
@@ -104,7 +85,8 @@ test("cooldowns", async (t) => {
     ["429 alone", "{}", {}, false, many(900, failure(429)), 0],
     ["1000 of 1000 alone", "{}", {}, false, many(1000, failure(500)), 5_000],
     ["401", "{}", {}, false, [failure(401)], 5_000],
-    ["404", "{}", {}, true, [failure(404)], 5_000],
+    ["404 of the model", "{}", {}, false, [unknownModel], 5_000],
+    ["404 of what a client named", "{}", {}, true, [failure(404)], 0],
     ["400 never", "{}", {}, true, many(50, failure(400)), 0],
     ["4 failures with others", "{}", {}, true, many(4, failure(500)), 0],
     ["5 failures with others", "{}", {}, true, many(5, failure(500)), 5_000],

@@ -20,6 +20,12 @@ export interface Route {
 
 /** About as many bytes of an answer's JSON as make a token; for estimates of what was never counted. */
 const bytesPerToken = 4;
+/** What a model may write while nothing of it can be seen: hidden reasoning, or an answer that was to come whole. */
+const silentTokensPerSecond = 50;
+/** Before that, it reads the prompt. */
+const silentGraceMs = 1000;
+/** The most that is assumed of a call that has set no limit. */
+const maxSilentTokens = 16_384;
 
 /** Ends an admitted call in the journal, once: the first of success, failure, abort or nothing wins. */
 export class Settlement {
@@ -27,6 +33,7 @@ export class Settlement {
   readonly #admission: Admission;
   readonly #events: RouterEvents;
   readonly #runtime: RouterRuntime;
+  readonly #startedAt: number;
   #firstPayloadAt: Date | undefined;
   #payloads = 0;
   #bytes = 0;
@@ -37,6 +44,7 @@ export class Settlement {
     this.#admission = admission;
     this.#events = events;
     this.#runtime = runtime;
+    this.#startedAt = runtime.now();
   }
 
   get done(): boolean {
@@ -71,7 +79,9 @@ export class Settlement {
   breakOff(route: Route, status: UsageStatus): void {
     if (this.#done) return;
     try {
-      this.#settle(route, status, this.#estimatedUsage(), "");
+      const usage = this.#estimatedUsage();
+      usage.outputTokens += this.#silentTokens();
+      this.#settle(route, status, usage, "");
     } catch (error) {
       this.#events.settlementFailed(this.#request.callId, error);
     }
@@ -117,5 +127,15 @@ export class Settlement {
       outputTokens: BigInt(output),
       estimated: true,
     });
+  }
+
+  /**
+   * What was probably written before anything could be seen. A client that always hangs up would else pay for its prompts
+   * alone, while the provider bills what it had written.
+   */
+  #silentTokens(): bigint {
+    const silentMs = (this.#firstPayloadAt?.getTime() ?? this.#runtime.now()) - this.#startedAt - silentGraceMs;
+    const limit = this.#request.shape?.maxOutputTokens ?? maxSilentTokens;
+    return BigInt(Math.min(limit, Math.max(0, Math.ceil((silentMs / 1000) * silentTokensPerSecond))));
   }
 }

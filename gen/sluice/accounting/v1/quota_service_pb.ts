@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/quota_service.proto.
  */
 export const file_sluice_accounting_v1_quota_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSKoAQoJU2NvcGVOZWVkEjAKBmxpbWl0cxgBIAEoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuU2NvcGVMaW1pdHMSKwoEbmVlZBgCIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSKwoEd2FudBgDIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSDwoHcGFydGlhbBgEIAEoCCJOCgxMZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSLwoGc2NvcGVzGAIgAygLMh8uc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVOZWVkItoBCgVHcmFudBINCgVzY29wZRgBIAEoCRIuCgdncmFudGVkGAIgASgLMh0uc2x1aWNlLmFjY291bnRpbmcudjEuQW1vdW50cxIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCg9yYXRlX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoNTGVhc2VSZXNwb25zZRIrCgZncmFudHMYASADKAsyGy5zbHVpY2UuYWNjb3VudGluZy52MS5HcmFudCJ6CgtTY29wZVJldHVybhINCgVzY29wZRgBIAEoCRItCgZ1bnVzZWQYAiABKAsyHS5zbHVpY2UuYWNjb3VudGluZy52MS5BbW91bnRzEi0KCWxlYXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXwoOUmVsZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSMQoGc2NvcGVzGAIgAygLMiEuc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVSZXR1cm4SCwoDYWxsGAMgASgIIhEKD1JlbGVhc2VSZXNwb25zZSItCg1MZWFzZVJlY2FsbGVkEg0KBXNjb3BlGAEgASgJEg0KBW93bmVyGAIgASgJMrgBCgxRdW90YVNlcnZpY2USUAoFTGVhc2USIi5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlcXVlc3QaIy5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlc3BvbnNlElYKB1JlbGVhc2USJC5zbHVpY2UuYWNjb3VudGluZy52MS5SZWxlYXNlUmVxdWVzdBolLnNsdWljZS5hY2NvdW50aW5nLnYxLlJlbGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_accounting_v1_quota, file_sluice_inference_v1_limits]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSK3AQoJU2NvcGVOZWVkEjAKBmxpbWl0cxgBIAEoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuU2NvcGVMaW1pdHMSKwoEbmVlZBgCIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSKwoEd2FudBgDIAEoCzIdLnNsdWljZS5hY2NvdW50aW5nLnYxLkFtb3VudHMSDwoHcGFydGlhbBgEIAEoCBINCgVlbXB0eRgFIAEoCCJOCgxMZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSLwoGc2NvcGVzGAIgAygLMh8uc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVOZWVkItoBCgVHcmFudBINCgVzY29wZRgBIAEoCRIuCgdncmFudGVkGAIgASgLMh0uc2x1aWNlLmFjY291bnRpbmcudjEuQW1vdW50cxIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCg9yYXRlX2V4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoNTGVhc2VSZXNwb25zZRIrCgZncmFudHMYASADKAsyGy5zbHVpY2UuYWNjb3VudGluZy52MS5HcmFudCJ6CgtTY29wZVJldHVybhINCgVzY29wZRgBIAEoCRItCgZ1bnVzZWQYAiABKAsyHS5zbHVpY2UuYWNjb3VudGluZy52MS5BbW91bnRzEi0KCWxlYXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXwoOUmVsZWFzZVJlcXVlc3QSDQoFb3duZXIYASABKAkSMQoGc2NvcGVzGAIgAygLMiEuc2x1aWNlLmFjY291bnRpbmcudjEuU2NvcGVSZXR1cm4SCwoDYWxsGAMgASgIIhEKD1JlbGVhc2VSZXNwb25zZSItCg1MZWFzZVJlY2FsbGVkEg0KBXNjb3BlGAEgASgJEg0KBW93bmVyGAIgASgJMrgBCgxRdW90YVNlcnZpY2USUAoFTGVhc2USIi5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlcXVlc3QaIy5zbHVpY2UuYWNjb3VudGluZy52MS5MZWFzZVJlc3BvbnNlElYKB1JlbGVhc2USJC5zbHVpY2UuYWNjb3VudGluZy52MS5SZWxlYXNlUmVxdWVzdBolLnNsdWljZS5hY2NvdW50aW5nLnYxLlJlbGVhc2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_accounting_v1_quota, file_sluice_inference_v1_limits]);
 
 /**
  * ScopeNeed is what a router wants of one scope.
@@ -52,6 +52,15 @@ export type ScopeNeed = Message<"sluice.accounting.v1.ScopeNeed"> & {
    * @generated from field: bool partial = 4;
    */
   partial: boolean;
+
+  /**
+   * True where the router holds nothing of the scope: no money and no slots, no call in flight, no record that the bus
+   * has not taken. If the TTL of its wallet has passed, what the wallet still counts was granted or given back in a
+   * message that never arrived, and is dropped before the decision. Before that it has no meaning.
+   *
+   * @generated from field: bool empty = 5;
+   */
+  empty: boolean;
 };
 
 /**
@@ -290,7 +299,8 @@ export const QuotaService: GenService<{
    *
    * A wallet whose TTL passed counts against nobody, but its owner still owes what it holds: the next Lease of the owner
    * counts the old money and slots again beside the new ones, and is refused where they no longer fit. An owner that
-   * lost its wallet to the TTL therefore releases the unused part before, or instead of, leasing again.
+   * lost its wallet to the TTL therefore releases the unused part before, or instead of, leasing again; one that holds
+   * nothing says so by `ScopeNeed.empty`, and owes nothing then.
    *
    * @generated from rpc sluice.accounting.v1.QuotaService.Lease
    */

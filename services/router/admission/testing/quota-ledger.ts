@@ -62,6 +62,10 @@ export class QuotaLedger {
   share = 8n;
   /** While set, nothing answers. */
   down = false;
+  /** While set, everything is done and no answer arrives. */
+  mute = false;
+  /** How many leases asked for more than accounting takes for possible. */
+  absurd = 0;
   readonly #clock: () => number;
 
   constructor(clock: () => number) {
@@ -73,14 +77,19 @@ export class QuotaLedger {
       lease: (request) => {
         this.calls.lease += 1;
         if (this.down) throw new ConnectError("down", Code.Unavailable);
-        return this.#lease(request);
+        return this.#answer(this.#lease(request));
       },
       release: (request) => {
         this.calls.release += 1;
         if (this.down) throw new ConnectError("down", Code.Unavailable);
-        return this.#release(request);
+        return this.#answer(this.#release(request));
       },
     };
+  }
+
+  #answer<T>(answer: T): T {
+    if (this.mute) throw new ConnectError("the answer got lost", Code.Unavailable);
+    return answer;
   }
 
   /** Charges records, each once. */
@@ -132,8 +141,22 @@ export class QuotaLedger {
   }
 
   #lease({ owner, scopes }: LeaseRequest) {
-    for (const need of scopes) this.#check(owner, need);
+    for (const need of scopes) {
+      const { nanoUsd = 0n, tokens = 0n } = need.need ?? {};
+      if (nanoUsd > 10n ** 15n || tokens > 10n ** 12n) {
+        this.absurd += 1;
+        throw gatewayError(Reason.INVALID_REQUEST, "an amount is too large");
+      }
+      if (need.empty) this.#dropExpired(owner, need);
+      this.#check(owner, need);
+    }
     return create(LeaseResponseSchema, { grants: scopes.map((need) => this.#grant(owner, need)) });
+  }
+
+  #dropExpired(owner: string, { limits }: ScopeNeed): void {
+    const { leases } = this.#scope(limits);
+    const own = leases.get(owner);
+    if (own !== undefined && own.expiresAt <= this.#clock()) leases.delete(owner);
   }
 
   #scope(limits: ScopeLimits | undefined): Scope {
@@ -171,7 +194,9 @@ export class QuotaLedger {
       throw refused(Reason.RATE_LIMITED, "requests");
     if (tpmLimit !== undefined && tokens + Number(wanted.tokens) > Number(tpmLimit))
       throw refused(Reason.RATE_LIMITED, "tokens");
-    const slots = this.slots(scope.limits.scope);
+    const own = scope.leases.get(owner);
+    const resurrected = own !== undefined && own.expiresAt <= now ? own.parallel : 0;
+    const slots = this.slots(scope.limits.scope) + resurrected;
     if (maxParallelRequests !== undefined && slots + Number(wanted.parallel) > maxParallelRequests) {
       throw refused(Reason.RATE_LIMITED, "max_parallel_requests");
     }

@@ -43,6 +43,7 @@ export function readCall(
       contentType: request.contentType,
       baseUrl: target.baseUrl.replace(/\/+$/, ""),
       credential: openCredential(target.sealedCredential),
+      settings: target.settings,
       headers: readHeaders(request.headers, target.headers),
       defaultParams: readDefaultParams(target.defaultParams),
       outputTokenCap: target.outputTokenCap,

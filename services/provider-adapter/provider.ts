@@ -19,6 +19,8 @@ export interface ProviderCall {
   /** Without a trailing slash; empty means the provider's own address. */
   readonly baseUrl: string;
   readonly credential: Secret | undefined;
+  /** What the provider needs besides an address and a key, by the name of LiteLLM's parameter: `api_version`, say. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Lower-case names: the client's dialect headers and the deployment's extra headers. */
   readonly headers: Readonly<Record<string, string>>;
   /** Parameters of the deployment, for fields that the body does not set. */

@@ -1,12 +1,20 @@
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { Secret } from "#chassis/secret.ts";
-import { type ProviderRow, providerBaseUrl, providerTable } from "./provider-table.ts";
+import {
+  joinSecrets,
+  type ProviderRow,
+  type ProviderSetting,
+  providerBaseUrl,
+  providerTable,
+} from "./provider-table.ts";
 
 /** What the environment says about one provider. */
 export interface ProviderEnvironment {
   readonly credential: Secret | undefined;
   /** Empty means the provider's own address. */
   readonly baseUrl: string;
+  /** What is set of the row's `settings`. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** What the router reads of its environment. */
@@ -31,11 +39,20 @@ export function readRouterEnv(env: Environment): RouterEnvironment {
 }
 
 function readProvider(row: ProviderRow, env: Environment): ProviderEnvironment {
-  const credential = text(env, ...row.keyVariables);
+  const key = text(env, ...row.keyVariables);
+  const secrets = readSettings(row.secrets ?? [], env).map(([name, value]) => [name, new Secret(value)] as const);
   return {
-    credential: credential === undefined ? undefined : new Secret(credential),
+    credential: joinSecrets(key === undefined ? undefined : new Secret(key), new Map(secrets)),
     baseUrl: readBaseUrl(row, env),
+    settings: Object.fromEntries(readSettings(row.settings ?? [], env)),
   };
+}
+
+function readSettings(settings: readonly ProviderSetting[], env: Environment): [string, string][] {
+  return settings.flatMap(({ name, variables }) => {
+    const value = text(env, ...variables);
+    return value === undefined ? [] : [[name, value]];
+  });
 }
 
 function readBaseUrl(row: ProviderRow, env: Environment): string {

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { Secret } from "#chassis/secret.ts";
 import { type DocumentPath, spell, type YamlDocument } from "#chassis/yaml-file.ts";
 import {
   type LitellmParams,
@@ -9,7 +10,14 @@ import {
 } from "./config-schema.ts";
 import { isUnbuiltPriceKey, keyWarnings, unbuiltKeys } from "./known-keys.ts";
 import { isPriceKey, type PriceOverrides, priceKeys, ratePerToken } from "./prices/overrides.ts";
-import { type ProviderModel, type ProviderNames, providerBaseUrl } from "./provider-table.ts";
+import {
+  joinSecrets,
+  type ProviderModel,
+  type ProviderNames,
+  type ProviderRow,
+  type ProviderSetting,
+  providerBaseUrl,
+} from "./provider-table.ts";
 import type { DeploymentConfig } from "./router-config.ts";
 
 const paramKeys = new Set(Object.keys(litellmParamsSchema.shape));
@@ -42,15 +50,17 @@ export function readDeployment(
     return undefined;
   }
   const missingVariable = missingReferences(document, entry.model_name, path, warnings);
-  warnings.push(...entryWarnings(entry, info, path));
+  const row = found === "any" ? undefined : found.provider;
+  warnings.push(...entryWarnings(entry, info, path, row));
   return {
     modelName: entry.model_name,
     id: info.id ?? undefined,
     model: found === "any" ? params.model : found.model,
     provider: found === "any" ? undefined : found.provider.id,
-    credential: params.api_key ?? undefined,
+    credential: readCredential(params, row),
     missingVariable,
     baseUrl: readBaseUrl(params, found),
+    settings: Object.fromEntries(setOf(params, row?.settings ?? [])),
     weight: params.weight ?? undefined,
     rpm: params.rpm ?? undefined,
     tpm: params.tpm ?? undefined,
@@ -63,7 +73,7 @@ export function readDeployment(
     allowedOpenaiParams: params.allowed_openai_params ?? [],
     mockResponse: params.mock_response ?? undefined,
     headers: readHeaders(params),
-    defaultParams: readDefaultParams(params),
+    defaultParams: readDefaultParams(params, row),
     prices: { ...readPrices(info), ...readPrices(params) },
     baseModel: info.base_model ?? undefined,
     maxOutputTokens: info.max_output_tokens ?? info.max_tokens ?? undefined,
@@ -111,8 +121,15 @@ function missingReferences(
   return credential;
 }
 
-function entryWarnings(entry: ModelListEntry, info: ModelInfo, path: DocumentPath): string[] {
-  const unbuilt = Object.keys(entry.litellm_params).filter((key) => !paramKeys.has(key) && isUnbuilt(key));
+function entryWarnings(
+  entry: ModelListEntry,
+  info: ModelInfo,
+  path: DocumentPath,
+  row: ProviderRow | undefined,
+): string[] {
+  const unbuilt = Object.keys(entry.litellm_params).filter(
+    (key) => !paramKeys.has(key) && !isSetting(key, row) && isUnbuilt(key),
+  );
   const restricted = Object.keys(info).filter((key) => !infoKeys.has(key) && unbuiltKeys.modelInfo.has(key));
   return [
     ...keyWarnings(spell(path), Object.keys(entry), entryKeys, new Set()),
@@ -125,6 +142,24 @@ function isUnbuilt(key: string): boolean {
   return unbuiltKeys.litellmParams.has(key) || isUnbuiltPriceKey(key);
 }
 
+/** A parameter that the provider's row names goes to it as a setting, or with the credential where it is secret. */
+function isSetting(key: string, row: ProviderRow | undefined): boolean {
+  return [...(row?.settings ?? []), ...(row?.secrets ?? [])].some(({ name }) => name === key);
+}
+
+function setOf(params: LitellmParams, settings: readonly ProviderSetting[]): [string, string][] {
+  return settings.flatMap(({ name }) => {
+    const value: unknown = params[name];
+    if (value === undefined || value === null) return [];
+    return [[name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
+  });
+}
+
+function readCredential(params: LitellmParams, row: ProviderRow | undefined): Secret | undefined {
+  const secrets = setOf(params, row?.secrets ?? []).map(([name, value]) => [name, new Secret(value)] as const);
+  return joinSecrets(params.api_key ?? undefined, new Map(secrets));
+}
+
 function readHeaders(params: LitellmParams): Record<string, string> {
   const all = { ...params.headers, ...params.extra_headers };
   const headers = Object.fromEntries(Object.entries(all).map(([name, value]) => [name.toLowerCase(), value]));
@@ -133,9 +168,10 @@ function readHeaders(params: LitellmParams): Record<string, string> {
 }
 
 /** Everything that the gateway does not know by name goes to the provider, except what is known and not built. */
-function readDefaultParams(params: LitellmParams): JsonObject {
+function readDefaultParams(params: LitellmParams, row: ProviderRow | undefined): JsonObject {
   const unknown = Object.entries(params).filter(
-    ([key, value]) => !paramKeys.has(key) && !isUnbuilt(key) && value !== null && value !== undefined,
+    ([key, value]) =>
+      !paramKeys.has(key) && !isSetting(key, row) && !isUnbuilt(key) && value !== null && value !== undefined,
   );
   return jsonObject({ ...Object.fromEntries(unknown), ...params.extra_body });
 }

@@ -1,3 +1,4 @@
+import { Secret } from "#chassis/secret.ts";
 import { compileGlob, type Glob, globMatch } from "./registry/glob.ts";
 
 /** What the router must know of a provider to send it calls without a `model_list`. How it speaks is the adapter's. */
@@ -17,6 +18,24 @@ export interface ProviderRow {
   readonly basePath?: string;
   /** Bare model names, patterns with `*`, that mean this provider. */
   readonly bareNames?: readonly string[];
+  /** What it needs besides an address and a key. */
+  readonly settings?: readonly ProviderSetting[];
+  /** Secrets besides one key. Where one of them is set, the credential is a JSON object of all, `api_key` included. */
+  readonly secrets?: readonly ProviderSetting[];
+}
+
+/** A parameter of a provider: of `litellm_params` by its name, else of the environment. */
+export interface ProviderSetting {
+  readonly name: string;
+  /** Environment variables that may hold it, in order. */
+  readonly variables: readonly string[];
+}
+
+/** One credential out of a key and further secrets: the key as it is where it is alone. */
+export function joinSecrets(apiKey: Secret | undefined, secrets: ReadonlyMap<string, Secret>): Secret | undefined {
+  if (secrets.size === 0) return apiKey;
+  const all = Object.fromEntries([...secrets].map(([name, secret]) => [name, secret.reveal()]));
+  return new Secret(JSON.stringify(apiKey === undefined ? all : { api_key: apiKey.reveal(), ...all }));
 }
 
 /** Variables and addresses as LiteLLM documents them per provider. */

@@ -17,6 +17,8 @@ export interface DeploymentConfig {
   readonly missingVariable: string | undefined;
   /** Empty means the provider's own. */
   readonly baseUrl: string;
+  /** What is set of the provider's settings; the environment fills the rest. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly weight: number | undefined;
   readonly rpm: number | undefined;
   readonly tpm: number | undefined;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { create, type JsonObject } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { Sealer } from "#chassis/sealing.ts";
 import { type Target, TargetSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { RouterEnvironment } from "../config.ts";
@@ -82,6 +82,7 @@ export function createDeploymentFactory(parts: DeploymentParts): DeploymentFacto
         deployment: id,
         defaultParams: hasKeys(config.defaultParams) ? encoder.encode(JSON.stringify(config.defaultParams)) : undefined,
         headers: { ...config.headers },
+        settings: { ...parts.env.providers.get(provider.id)?.settings, ...config.settings },
         dropParams: config.dropParams ?? (settings.dropParams || parts.env.dropParams),
         allowedOpenaiParams: [...config.allowedOpenaiParams],
         mockResponse: config.mockResponse,
@@ -137,16 +138,17 @@ function assumedOutput(env: RouterEnvironment, config: DeploymentConfig, documen
 
 /** The id of a deployment that has none: a hash of everything that tells it from another, credentials excepted. */
 export function deploymentHash(config: DeploymentConfig, provider: string, model: string): string {
-  const { modelName, baseUrl, order, headers, defaultParams } = config;
+  const { modelName, baseUrl, order, headers, defaultParams, settings } = config;
   const parts = [modelName, provider, model, baseUrl, order ?? 0, Object.keys(headers).sort(), sorted(defaultParams)];
+  if (hasKeys(settings)) parts.push(sorted(settings));
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
-function sorted(object: JsonObject): unknown {
+function sorted(object: Readonly<Record<string, unknown>>): unknown {
   return Object.entries(object).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function hasKeys(object: JsonObject): boolean {
+function hasKeys(object: Readonly<Record<string, unknown>>): boolean {
   return Object.keys(object).length > 0;
 }
 
@@ -159,6 +161,7 @@ function implicitConfig(provider: string, model: string): DeploymentConfig {
     credential: undefined,
     missingVariable: undefined,
     baseUrl: "",
+    settings: {},
     weight: undefined,
     rpm: undefined,
     tpm: undefined,

@@ -24,6 +24,7 @@ function exchangeOf(provider: string, changes: Partial<ProviderCall> = {}): Exch
     body: Buffer.from('{"model":"group","messages":[],"stream":true}'),
     contentType: "application/json",
     baseUrl: "",
+    settings: {},
     credential: new Secret("key"),
     headers: {},
     defaultParams: {},

@@ -14,6 +14,7 @@ export function providerCall(body: JsonObject, changes: Partial<ProviderCall> = 
     body: Buffer.from(JSON.stringify(body)),
     contentType: "application/json",
     baseUrl: "",
+    settings: {},
     credential: new Secret("sk-ant-test"),
     headers: {},
     defaultParams: {},

@@ -56,6 +56,7 @@ model_list:
     provider: "openai",
     missingVariable: undefined,
     baseUrl: "https://host.example/v1",
+    settings: {},
     weight: 2,
     rpm: 10,
     tpm: 1000,

@@ -18,9 +18,10 @@ const principal = create(PrincipalSchema, {
   scopes: [{ scope: "key:k" }],
 });
 
-function read(body: string, headers: Record<string, string> = {}, pathModel = "") {
+const chat: Operation = Operation.CHAT_COMPLETIONS;
+
+function read(body: string, headers: Record<string, string> = {}, pathModel = "", operation = chat) {
   const bytes = Buffer.from(body);
-  const operation = Operation.CHAT_COMPLETIONS;
   return readInferRequest({ operation, bytes, headers, pathModel, callId: "call-1", principal });
 }
 
@@ -28,7 +29,12 @@ const messages = '"messages":[{"role":"user","content":"hi"}]';
 
 test("the client's bytes go on as they are", () => {
   const body = `{ "model" : "m", ${messages} , "unknown": 12345678901234567890.10, "stream":true }`;
-  const request = read(body, { "anthropic-beta": "b", cookie: "c", authorization: "Bearer sk" });
+  const request = read(body, {
+    "anthropic-beta": "b",
+    cookie: "c",
+    authorization: "Bearer sk",
+    "openai-organization": "o",
+  });
   assert.equal(Buffer.from(request.body).toString(), body);
   assert.equal(request.model, "m");
   assert.equal(request.stream, true);
@@ -113,6 +119,11 @@ test("bad bodies", () => {
     assert.equal(detail?.reason, Reason.INVALID_REQUEST, body.slice(0, 100));
     assert.equal(detail?.param, param, body.slice(0, 100));
   }
+});
+
+test("embeddings come whole, whatever the client asks for", () => {
+  const request = read('{"model":"m","input":"hi","stream":true}', {}, "", Operation.EMBEDDINGS);
+  assert.equal(request.stream, false);
 });
 
 test("names that mean something to JavaScript are only names", () => {

@@ -45,9 +45,11 @@ async function* streamed(
 ): AsyncGenerator<InferResponse> {
   const splitter = new SseSplitter(config.maxEventBytes);
   const start = () => answer.start(headersForClient(response.headers));
+  let complete = false;
   while (exchange.progress !== "closed") {
     const pieces = await (exchange.progress === "closing" ? within(trailerMs, response.read()) : response.read());
-    if (pieces === undefined) break;
+    complete = pieces === undefined;
+    if (pieces === undefined || pieces === "late") break;
     const payloads: Uint8Array[] = [];
     for (const piece of pieces) {
       const events = splitter.push(piece);
@@ -57,7 +59,8 @@ async function* streamed(
     if (!answer.started) yield start();
     yield answer.chunk(payloads, false);
   }
-  const unfinished = exchange.progress === "closed" ? undefined : splitter.end();
+  // A trailer that is late may be half of an event so far.
+  const unfinished = complete ? splitter.end() : undefined;
   const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
   const closing = exchange.finish();
   response.release();
@@ -127,11 +130,11 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
 }
 
-/** The value, or undefined where it takes longer. */
-async function within<T>(ms: number, value: Promise<T>): Promise<T | undefined> {
+/** The value, or `late` where it takes longer. */
+async function within<T>(ms: number, value: Promise<T>): Promise<T | "late"> {
   const timer = new AbortController();
   try {
-    return await Promise.race([value, sleep(ms, undefined, { signal: timer.signal })]);
+    return await Promise.race([value, sleep(ms, "late" as const, { signal: timer.signal })]);
   } finally {
     timer.abort();
   }

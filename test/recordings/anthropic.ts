@@ -1,13 +1,10 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../../services/provider-adapter/provider.ts";
+import type { Exchange, ProviderCall } from "../../services/provider-adapter/provider.ts";
 import { anthropic } from "../../services/provider-adapter/providers/anthropic/anthropic.ts";
 import { SseSplitter } from "../../services/provider-adapter/sse.ts";
-import { finishReasonOf } from "../../services/provider-adapter/translate/finish-reason.ts";
 import {
-  isObject,
-  listOf,
   numberOf,
   objectOf,
   objectsOf,
@@ -15,7 +12,10 @@ import {
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
 import { replayTwins } from "./anthropic-twins.ts";
+import { compareWithMessage, readChunks, readCompletion } from "./chat-answer.ts";
+import { finishReasons, inputTokensOf, type RecordedMessage, readMessage } from "./recorded-message.ts";
 import { type Recording, type ReplayResult, readRecordings, recordingsFolder, replay } from "./recording.ts";
+import { readSse } from "./sse-reading.ts";
 
 /**
  * Replays recorded Messages traffic through the provider `anthropic`, without a network: passed through, and answered to
@@ -50,6 +50,7 @@ function callOf(recording: Recording, operation: Operation, body: Uint8Array): P
     body,
     contentType: "application/json",
     baseUrl: "",
+    settings: {},
     credential: new Secret("sk-ant-test"),
     headers: {},
     defaultParams: {},
@@ -88,82 +89,6 @@ function splitEvents(body: Uint8Array): Uint8Array[] {
   return rest === undefined ? events : [...events, rest];
 }
 
-/** What a recorded answer says, streamed or not. */
-interface RecordedMessage {
-  text: string;
-  thinking: string;
-  readonly tools: { id: string; name: string; input: JsonValue; partial: string }[];
-  stopReason: string;
-  usage: JsonObject;
-  /** Sums over the messages of a stream that holds several. */
-  earlier: { input: number; output: number };
-}
-
-function readMessage({ response }: Recording): RecordedMessage {
-  const message: RecordedMessage = {
-    text: "",
-    thinking: "",
-    tools: [],
-    stopReason: "",
-    usage: {},
-    earlier: { input: 0, output: 0 },
-  };
-  const text = textOf(response.body);
-  if (response.kind !== "sse") {
-    const body = objectOf(parseObject(text));
-    for (const block of objectsOf(body.content)) readBlock(message, block);
-    message.stopReason = textOf(body.stop_reason);
-    message.usage = objectOf(body.usage);
-    return message;
-  }
-  for (const line of text.split("\n")) {
-    if (line.startsWith("data:")) readEvent(message, objectOf(parseObject(line.slice(5))));
-  }
-  for (const tool of message.tools) if (tool.partial !== "") tool.input = JSON.parse(tool.partial);
-  return message;
-}
-
-function readBlock(message: RecordedMessage, block: JsonObject): void {
-  if (block.type === "text") message.text += textOf(block.text);
-  if (block.type === "thinking") message.thinking += textOf(block.thinking);
-  if (block.type === "tool_use") {
-    message.tools.push({ id: textOf(block.id), name: textOf(block.name), input: block.input ?? {}, partial: "" });
-  }
-}
-
-function readEvent(message: RecordedMessage, event: JsonObject): void {
-  const delta = objectOf(event.delta);
-  const last = message.tools.at(-1);
-  if (event.type === "message_start") {
-    message.earlier.input += inputOf(message.usage);
-    message.earlier.output += numberOf(message.usage.output_tokens);
-    message.usage = { ...objectOf(objectOf(event.message).usage) };
-  }
-  if (event.type === "content_block_start") {
-    readBlock(message, objectOf(event.content_block));
-    if (objectOf(event.content_block).type === "server_tool_use") message.tools.push(serverTool);
-  }
-  if (event.type === "message_delta") {
-    message.stopReason = textOf(delta.stop_reason);
-    Object.assign(message.usage, objectOf(event.usage));
-  }
-  if (event.type === "content_block_stop" && last === serverTool) message.tools.pop();
-  if (delta.type === "text_delta") message.text += textOf(delta.text);
-  if (delta.type === "thinking_delta") message.thinking += textOf(delta.thinking);
-  if (delta.type === "input_json_delta" && last !== undefined && last !== serverTool) {
-    last.partial += textOf(delta.partial_json);
-  }
-}
-
-/** Stands for a server tool while its input streams by. */
-const serverTool = { id: "", name: "", input: null, partial: "" };
-
-function inputOf(usage: JsonObject): number {
-  return (
-    numberOf(usage.input_tokens) + numberOf(usage.cache_read_input_tokens) + numberOf(usage.cache_creation_input_tokens)
-  );
-}
-
 function checkUsage(exchange: Exchange, message: RecordedMessage): void {
   const { usage, finishReason } = exchange.outcome();
   let extraInput = 0;
@@ -174,10 +99,10 @@ function checkUsage(exchange: Exchange, message: RecordedMessage): void {
     extraOutput += numberOf(iteration.output_tokens);
   }
   const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens;
-  strictEqual(Number(input), message.earlier.input + inputOf(message.usage) + extraInput);
+  strictEqual(Number(input), message.earlier.input + inputTokensOf(message.usage) + extraInput);
   strictEqual(Number(usage.outputTokens), message.earlier.output + numberOf(message.usage.output_tokens) + extraOutput);
   strictEqual(usage.estimated, false);
-  strictEqual(finishReason, finishReasonOf(message.stopReason));
+  strictEqual(finishReason, finishReasons[message.stopReason]);
 }
 
 const chatRequest = Buffer.from(
@@ -186,71 +111,11 @@ const chatRequest = Buffer.from(
 
 function checkChatAnswer(recording: Recording): void {
   const exchange = anthropic.begin(callOf(recording, Operation.CHAT_COMPLETIONS, chatRequest));
-  const payloads = decode(recording, exchange, bodyOf(recording)).map((payload) => Buffer.from(payload).toString());
+  const answer = Buffer.concat(decode(recording, exchange, bodyOf(recording))).toString();
   const message = readMessage(recording);
-  const chat = recording.response.kind === "sse" ? readChunks(payloads) : readCompletion(payloads);
-  strictEqual(chat.text, message.text);
-  strictEqual(chat.reasoning, message.thinking);
-  deepStrictEqual(
-    chat.tools,
-    message.tools.map(({ id, name, input }) => ({ id, name, input })),
-  );
-  strictEqual(chat.finishReason, finishReasonOf(message.stopReason));
-  strictEqual(numberOf(chat.usage.prompt_tokens), message.earlier.input + inputOf(message.usage));
-  strictEqual(numberOf(chat.usage.completion_tokens), message.earlier.output + numberOf(message.usage.output_tokens));
+  const streamed = recording.response.kind === "sse";
+  compareWithMessage(streamed ? readChunks(readSse(answer)) : readCompletion(objectOf(parseObject(answer))), message);
   checkUsage(exchange, message);
-}
-
-interface ChatMessage {
-  text: string;
-  reasoning: string;
-  tools: { id: string; name: string; input: JsonValue }[];
-  finishReason: string;
-  usage: JsonObject;
-}
-
-function readCompletion([body]: readonly string[]): ChatMessage {
-  const completion = objectOf(parseObject(body ?? ""));
-  const choice = objectOf(listOf(completion.choices)[0]);
-  const message = objectOf(choice.message);
-  return {
-    text: textOf(message.content),
-    reasoning: textOf(message.reasoning_content),
-    tools: objectsOf(message.tool_calls).map((call) => readCall(call)),
-    finishReason: textOf(choice.finish_reason),
-    usage: objectOf(completion.usage),
-  };
-}
-
-function readCall(call: JsonObject): { id: string; name: string; input: JsonValue } {
-  const { name, arguments: text } = objectOf(call.function);
-  return { id: textOf(call.id), name: textOf(name), input: JSON.parse(textOf(text)) };
-}
-
-function readChunks(payloads: readonly string[]): ChatMessage {
-  const message: ChatMessage = { text: "", reasoning: "", tools: [], finishReason: "", usage: {} };
-  const calls: { id: string; name: string; text: string }[] = [];
-  strictEqual(payloads.at(-1), "data: [DONE]\n\n");
-  for (const payload of payloads.slice(0, -1)) {
-    const chunk = objectOf(parseObject(payload.slice("data: ".length)));
-    if (isObject(chunk.usage)) message.usage = chunk.usage;
-    const choice = objectOf(listOf(chunk.choices)[0]);
-    const delta = objectOf(choice.delta);
-    message.text += textOf(delta.content);
-    message.reasoning += textOf(delta.reasoning_content);
-    for (const call of objectsOf(delta.tool_calls)) {
-      const at = numberOf(call.index);
-      if (typeof call.id === "string") strictEqual(at, calls.length, "indexes are dense");
-      calls[at] ??= { id: textOf(call.id), name: textOf(objectOf(call.function).name), text: "" };
-      const known = calls[at];
-      known.text += textOf(objectOf(call.function).arguments);
-    }
-    if (typeof choice.finish_reason !== "string") continue;
-    strictEqual(message.finishReason, "", "exactly one finish");
-    message.finishReason = choice.finish_reason;
-  }
-  message.tools = calls.map(({ id, name, text }) => ({ id, name, input: JSON.parse(text) }));
-  return message;
 }
 
 function checkError(recording: Recording): void {

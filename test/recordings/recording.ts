@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
-import { objectOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
+import { listOf, objectOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 
 /** Where the recordings lie beside a checkout. */
 export const recordingsFolder = new URL("../../../shared/recordings/", import.meta.url).pathname;
@@ -16,7 +16,12 @@ export interface ReplayResult {
 /** One recorded exchange with a provider. */
 export interface Recording {
   readonly id: string;
+  readonly provider: string;
   readonly endpoint: string;
+  readonly model: string;
+  /** What it shows: `stream`, `tool_call`, `error_in_stream`. */
+  readonly features: readonly string[];
+  /** Empty where only the answer was recorded. */
   readonly request: JsonObject;
   readonly response: JsonObject;
 }
@@ -30,7 +35,10 @@ export function readRecordings(folder: string, provider: string): Recording[] {
     .filter((row) => row !== undefined)
     .map((row) => ({
       id: textOf(row.id),
+      provider,
       endpoint: textOf(row.endpoint),
+      model: textOf(row.model),
+      features: listOf(row.features).map(textOf),
       request: objectOf(row.request),
       response: objectOf(row.response),
     }));

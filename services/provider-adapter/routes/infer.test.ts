@@ -87,6 +87,11 @@ test("an upstream that stays open behind its closing event keeps nobody waiting"
     { stream: true, operation: Operation.RESPONSES },
   );
   assert.equal(responses.text, body);
+  const half = await call(
+    { headers: sse, body: `${body}data: [DO`, ending: "hang" },
+    { stream: true, operation: Operation.RESPONSES },
+  );
+  assert.equal(half.text, body);
 });
 
 test("a trailer behind the closing event of a response is passed on", async () => {

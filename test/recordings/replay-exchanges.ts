@@ -1,0 +1,128 @@
+import { objectOf, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
+import { answerFault, breakFault, type ClientAnswer } from "./answer-check.ts";
+import { type Delivery, type ExchangePlan, planExchange, statusOf } from "./exchange-plan.ts";
+import type { Recording } from "./recording.ts";
+import { type ReplayStage, upstreamKey } from "./replay-stage.ts";
+import { requestFault } from "./request-check.ts";
+
+/** What became of the exchanges of one provider over one endpoint. */
+export interface EndpointTally {
+  readonly provider: string;
+  readonly endpoint: string;
+  ran: number;
+  passed: number;
+}
+
+/** An exchange that did not pass. */
+export interface ReplayFailure {
+  readonly provider: string;
+  readonly endpoint: string;
+  readonly id: string;
+  /** What was wrong, and how the answer came then. */
+  readonly reason: string;
+}
+
+export interface ReplayReport {
+  readonly tallies: readonly EndpointTally[];
+  readonly failures: readonly ReplayFailure[];
+  /** By provider and reason, the exchanges that were left out. */
+  readonly skipped: ReadonlyMap<string, number>;
+  /** Calls that went through the gateway. */
+  readonly calls: number;
+}
+
+/** How many exchanges are under way at once. */
+const width = 24;
+const callTimeoutMs = 60_000;
+/** Headers of an answer that belong to the connection on which it was recorded. */
+const connectionHeaders = new Set(["content-length", "content-encoding", "transfer-encoding", "connection"]);
+
+/** Sends every recorded exchange through the gateway, its answer coming in every way, and compares both ends. */
+export async function replayExchanges(stage: ReplayStage, recordings: readonly Recording[]): Promise<ReplayReport> {
+  const tallies = new Map<string, EndpointTally>();
+  const skipped = new Map<string, number>();
+  const failures: ReplayFailure[] = [];
+  let calls = 0;
+  const replayOne = async (recording: Recording) => {
+    const plans = planExchange(recording);
+    if ("skipped" in plans) {
+      const reason = `${recording.provider}: ${plans.skipped}`;
+      skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+      return;
+    }
+    for (const plan of plans) {
+      const { provider, id } = recording;
+      const faults = await playPlan(stage, plan);
+      calls += plan.deliveries.size;
+      const tally = tallyOf(tallies, provider, plan.endpoint);
+      tally.ran += 1;
+      if (faults.length === 0) tally.passed += 1;
+      else failures.push({ provider, endpoint: plan.endpoint, id, reason: faults.join("; ") });
+    }
+  };
+  // The longest first, so that none is left alone at the end.
+  const longestFirst = recordings.toSorted((a, b) => textOf(b.response.body).length - textOf(a.response.body).length);
+  await inParallel(longestFirst, replayOne);
+  const order = recordings.map(({ id }) => id);
+  failures.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
+  return { tallies: [...tallies.values()].sort(byName), failures, skipped, calls };
+}
+
+function tallyOf(tallies: Map<string, EndpointTally>, provider: string, endpoint: string): EndpointTally {
+  const name = `${provider} ${endpoint}`;
+  const tally = tallies.get(name) ?? { provider, endpoint, ran: 0, passed: 0 };
+  tallies.set(name, tally);
+  return tally;
+}
+
+function byName(a: EndpointTally, b: EndpointTally): number {
+  return a.provider.localeCompare(b.provider) || a.endpoint.localeCompare(b.endpoint);
+}
+
+/** What was wrong, by the way in which the answer came; the same fault in all of them is told once. */
+async function playPlan(stage: ReplayStage, plan: ExchangePlan): Promise<string[]> {
+  const faults = new Map<string, string[]>();
+  for (const [name, delivery] of plan.deliveries) {
+    const fault = await play(stage, plan, delivery).catch((error) => `the call failed: ${error}`);
+    if (fault !== undefined) faults.set(fault, [...(faults.get(fault) ?? []), name]);
+  }
+  return [...faults].map(([fault, names]) =>
+    names.length === plan.deliveries.size ? fault : `${fault} (${names.join(", ")})`,
+  );
+}
+
+async function play(stage: ReplayStage, plan: ExchangePlan, delivery: Delivery): Promise<string | undefined> {
+  const requests = scriptAnswer(stage, plan.recording, delivery);
+  const answer = await ask(stage, plan);
+  const keys = { upstream: upstreamKey, client: stage.masterKey };
+  return requestFault(plan, requests, keys) ?? (delivery.broken ? breakFault : answerFault)(plan, answer);
+}
+
+/** Lets the exchange's address answer as it was recorded; returns the list into which its requests come. */
+export function scriptAnswer(stage: ReplayStage, recording: Recording, { body, chunking, ending }: Delivery) {
+  const headers = Object.entries(objectOf(recording.response.headers))
+    .filter(([name]) => !connectionHeaders.has(name.toLowerCase()))
+    .map(([name, value]) => [name, textOf(value)]);
+  const answer = { status: statusOf(recording), headers: Object.fromEntries(headers), body, chunking, ending };
+  return stage.script(recording, answer);
+}
+
+async function ask({ url, masterKey }: ReplayStage, { path, headers, body }: ExchangePlan): Promise<ClientAnswer> {
+  const response = await fetch(`${url}${path}`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json", authorization: `Bearer ${masterKey}` },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(callTimeoutMs),
+  });
+  const text = await response.text();
+  return { status: response.status, contentType: response.headers.get("content-type") ?? "", text };
+}
+
+/** Works on so many items at once, in their order. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  const worker = async () => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}

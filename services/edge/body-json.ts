@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { findJsonFault } from "./json-fault.ts";
@@ -15,6 +16,8 @@ export function isObject(value: unknown): value is JsonObject {
  */
 export function parseObject(bytes: Buffer): JsonObject {
   if (bytes.length === 0) throw invalidRequest("The request has no body. Send a JSON object.");
+  // Decoding would put other characters in the place of broken ones, and the provider is sent the bytes.
+  if (!isUtf8(bytes)) throw invalidRequest("Invalid JSON payload: the body is not valid UTF-8.");
   const text = bytes.toString();
   let value: unknown;
   try {

@@ -2,6 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { authenticate } from "./authenticate.ts";
 import { preflightHeaders } from "./cors.ts";
+import { refusalBody } from "./error-body.ts";
 import type { HttpCall } from "./http-call.ts";
 import type { PrincipalCache } from "./principal-cache.ts";
 import { ClientGone } from "./read-body.ts";
@@ -71,7 +72,7 @@ function answerOptions(call: HttpCall, found: FoundPath): void {
 function refuseMethod(call: HttpCall, found: FoundPath): void {
   const allow = allowed(found);
   const message = `Method Not Allowed: ${call.request.method} ${call.routeName} takes ${allow}`;
-  call.sendJson(405, { error: { message, type: "invalid_request_error", param: null, code: "405" } }, ["allow", allow]);
+  call.send(405, "application/json", refusalBody(405, message, call.dialect, call.callId), ["allow", allow]);
 }
 
 function allowed(found: FoundPath): string {

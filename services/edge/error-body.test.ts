@@ -66,6 +66,25 @@ test("every kind of provider failure has its status and type", () => {
   }
 });
 
+test("Anthropic's type follows the status where OpenAI's word says less", () => {
+  const cases: [status: number, type: string, expected: string][] = [
+    [400, "invalid_request_error", "invalid_request_error"],
+    [401, "invalid_request_error", "authentication_error"],
+    [404, "invalid_request_error", "not_found_error"],
+    [413, "invalid_request_error", "request_too_large"],
+    [422, "invalid_request_error", "invalid_request_error"],
+    [529, "overloaded_error", "overloaded_error"],
+    [500, "server_error", "api_error"],
+  ];
+  for (const [httpStatus, type, expected] of cases) {
+    const kind = UpstreamErrorKind.UNSPECIFIED;
+    const error = upstreamError({ kind, httpStatus, provider: "openai", retryable: false, message: "said", type });
+    assert.equal(JSON.parse(errorAnswer(error, "anthropic", "c").body).error.type, expected, `${httpStatus} ${type}`);
+  }
+  const large = errorAnswer(gatewayError(Reason.BODY_TOO_LARGE, "large"), "anthropic", "c");
+  assert.equal(JSON.parse(large.body).error.type, "request_too_large");
+});
+
 test("the provider's status, type, code, param, message and further members stay", () => {
   const provider = {
     message: "too long",

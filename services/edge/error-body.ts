@@ -61,6 +61,12 @@ export function errorAnswer(error: unknown, dialect: Dialect, callId: string): E
   };
 }
 
+/** The body of a refusal that is about the HTTP request itself, before any service was asked. */
+export function refusalBody(status: number, message: string, dialect: Dialect, callId: string): string {
+  const facts: Facts = { ...none, status, type: "invalid_request_error", message, retryAfterMs: undefined };
+  return JSON.stringify(dialect === "anthropic" ? anthropicBody(facts, callId) : { error: openaiError(facts) });
+}
+
 /**
  * A failure in the middle of a stream, in the form that the dialect's official client raises as an error. Nothing may
  * follow it: least of all the mark of a complete answer.

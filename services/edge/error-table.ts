@@ -97,8 +97,11 @@ const anthropicTypes: Readonly<Record<number, string>> = {
 
 const anthropicVocabulary: ReadonlySet<string> = new Set([...Object.values(anthropicTypes), "api_error"]);
 
-/** Anthropic's word for a failure: the provider's own where it is one of Anthropic's, else the one of the status. */
+/**
+ * Anthropic's word for a failure: the provider's own where it is one of Anthropic's, else the one of the status. OpenAI
+ * has `invalid_request_error` too, and says it of a wrong key or model as well: there the status tells more.
+ */
 export function anthropicType(status: number, type: string): string {
-  if (anthropicVocabulary.has(type)) return type;
+  if (type !== "invalid_request_error" && anthropicVocabulary.has(type)) return type;
   return anthropicTypes[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
 }

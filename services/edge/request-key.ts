@@ -11,7 +11,7 @@ const keyHeaders = [
   "ocp-apim-subscription-key",
 ] as const;
 
-const bearer = /^bearer\s+/i;
+const bearer = /^bearer(?:\s+|$)/i;
 
 /** The SHA-256 of the key that a request presents, lowercase hex. Undefined without a key. The key goes no further. */
 export function readKeyHash(headers: IncomingHttpHeaders): string | undefined {

@@ -42,6 +42,14 @@ test("a wrong method says which are right", async () => {
   assert.equal(answer.status, 405);
   assert.equal(answer.headers.allow, "POST, OPTIONS");
   assert.equal(JSON.parse(answer.text).error.code, "405");
+  const anthropic = JSON.parse((await send(`${edge.url}/v1/messages`)).text);
+  assert.deepEqual([anthropic.type, anthropic.error.type], ["error", "invalid_request_error"]);
+});
+
+test("the word Bearer alone is no key", async () => {
+  const answer = await send(`${edge.url}/v1/models`, { headers: { authorization: "Bearer" } });
+  assert.equal(answer.status, 401);
+  assert.equal(JSON.parse(answer.text).error.type, "auth_error");
 });
 
 test("browsers may call from anywhere", async () => {

@@ -94,7 +94,7 @@ function expected(field: DescField): string {
 
 function expectedOne(field: DescField): string {
   const { unit } = fieldRule(field);
-  if (unit === Unit.USD) return "a number of US dollars";
+  if (unit === Unit.USD) return "a number of US dollars below a billion";
   if (unit === Unit.JSON) return "JSON that nests less deeply";
   if (field.enum !== undefined) {
     const prefix = enumPrefix(field.enum);

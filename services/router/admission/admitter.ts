@@ -110,8 +110,12 @@ export class WalletAdmitter implements Admitter {
     const claim = this.#claimOf(request);
     const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
     if (!queued) {
-      const hold = Hold.tryTake(claim.scopes, claim.nano, claim.tokens, this.#options.clock());
-      if (hold !== undefined) return this.#begin(request, { hold, outputTokenCap: undefined }, false);
+      const now = this.#options.clock();
+      const hold = Hold.tryTake(claim.scopes, claim.nano, claim.tokens, now);
+      if (hold !== undefined) {
+        if (claim.scopes.some(({ wallet }) => wallet?.isLow(now) === true)) this.#queues.prefetch(claim);
+        return this.#begin(request, { hold, outputTokenCap: undefined }, false);
+      }
     }
     return this.#admitLater(request, claim, signal);
   }

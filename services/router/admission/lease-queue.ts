@@ -1,12 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { findGatewayError, gatewayError } from "#chassis/errors.ts";
-import { type GatewayError, Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { findGatewayError } from "#chassis/errors.ts";
+import type { GatewayError } from "#gen/sluice/error/v1/error_pb.ts";
 import { affordableOutput, type Claim, ceilPerMillion, missing } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
 import type { AdmissionEvents } from "./events.ts";
 import { type CallScope, Hold } from "./hold.ts";
+import { budgetTooSmall, refusalOf, unavailable } from "./lease-refusal.ts";
 import { limited, type Wallet } from "./wallet.ts";
-import type { Need, WalletBook } from "./wallet-book.ts";
+import type { Need, Quantities, WalletBook } from "./wallet-book.ts";
 
 export interface Granted {
   readonly hold: Hold;
@@ -39,6 +40,8 @@ type LimitedScope = CallScope & { readonly wallet: Wallet };
 
 const maxWaiting = 10_000;
 const maxAhead = 10_000;
+/** After a refusal, leases ahead of time rest for so long. */
+const prefetchPauseMs = 1000;
 
 /**
  * The calls of one set of scopes whose wallets did not suffice. One Lease is under way at a time; calls are served in
@@ -52,6 +55,7 @@ export class LeaseQueue {
   #failures = 0;
   #fruitless = 0;
   #running = false;
+  #prefetchAfter = 0;
 
   constructor(options: LeaseQueueOptions, scopes: readonly CallScope[]) {
     this.#options = options;
@@ -98,9 +102,15 @@ export class LeaseQueue {
     });
   }
 
-  async #run(): Promise<void> {
+  /** Tops the wallets up before they are empty. A refusal here is nobody's: it shows when a call meets the limit. */
+  prefetch(claim: Claim): void {
+    if (!this.#running && this.#options.clock() >= this.#prefetchAfter) void this.#run(claim);
+  }
+
+  async #run(ahead?: Claim): Promise<void> {
     this.#running = true;
     this.#failures = 0;
+    if (ahead !== undefined) await this.#lookAhead(ahead);
     this.#serve();
     while (this.#waiters.length > 0) {
       await this.#round();
@@ -121,6 +131,15 @@ export class LeaseQueue {
       else if (this.#failures > 0 && now - head.since >= this.#options.config.leaseWaitMs) head.refuse(unavailable());
       else return;
       this.#remove(head);
+    }
+  }
+
+  async #lookAhead({ nano, tokens }: Claim): Promise<void> {
+    const one = { nanoUsd: nano, requests: 1n, tokens: BigInt(tokens), parallel: 0n };
+    try {
+      await this.#options.book.lease(this.#wants(nano, tokens, () => one));
+    } catch {
+      this.#prefetchAfter = this.#options.clock() + prefetchPauseMs;
     }
   }
 
@@ -174,22 +193,37 @@ export class LeaseQueue {
 
   #needs({ nano, tokens, price }: Claim): Need[] {
     const now = this.#options.clock();
-    const others = this.#waiters.length - 1;
-    return this.#scopes.map(({ wallet, kinds }) => {
-      const need = missing(wallet, kinds, nano, tokens, now);
+    const capped = price !== undefined && price.outputTokens > 0 && price.outputNanoUsdPerMillion > 0n;
+    const needs = this.#wants(nano, tokens, ({ wallet, kinds }) => missing(wallet, kinds, nano, tokens, now));
+    return needs.map((need, at) => {
+      const kinds = this.#scopes[at]?.kinds ?? 0;
+      return { ...need, partial: capped && (kinds & limited.budget) !== 0 && need.wallet.inFlight === 0 };
+    });
+  }
+
+  /** What is needed, and as much more as those who wait and the demand suggest. Slots come back by themselves. */
+  #wants(nano: bigint, tokens: number, needOf: (scope: LimitedScope) => Quantities): Need[] {
+    const now = this.#options.clock();
+    const others = Math.max(0, this.#waiters.length - 1);
+    return this.#scopes.map((scope) => {
+      const { wallet, kinds } = scope;
+      const all = needOf(scope);
       const ahead = BigInt(Math.min(maxAhead, others + wallet.refill(now)));
-      const capped = price !== undefined && price.outputTokens > 0 && price.outputNanoUsdPerMillion > 0n;
-      return {
-        wallet,
-        need,
-        want: {
-          nanoUsd: need.nanoUsd + ((kinds & limited.budget) === 0 ? 0n : ahead * nano),
-          requests: need.requests + ((kinds & limited.requests) === 0 ? 0n : ahead),
-          tokens: need.tokens + ((kinds & limited.tokens) === 0 ? 0n : ahead * BigInt(tokens)),
-          parallel: need.parallel + ((kinds & limited.parallel) === 0 ? 0n : ahead),
-        },
-        partial: capped && (kinds & limited.budget) !== 0 && wallet.inFlight === 0,
+      const slots = BigInt(others + Math.ceil(wallet.inFlight / 2));
+      const when = (kind: number, amount: bigint) => ((kinds & kind) === 0 ? 0n : amount);
+      const need = {
+        nanoUsd: when(limited.budget, all.nanoUsd),
+        requests: when(limited.requests, all.requests),
+        tokens: when(limited.tokens, all.tokens),
+        parallel: when(limited.parallel, all.parallel),
       };
+      const want = {
+        nanoUsd: need.nanoUsd + when(limited.budget, ahead * nano),
+        requests: need.requests + when(limited.requests, ahead),
+        tokens: need.tokens + when(limited.tokens, ahead * BigInt(tokens)),
+        parallel: need.parallel + when(limited.parallel, slots),
+      };
+      return { wallet, need, want, partial: false };
     });
   }
 
@@ -254,21 +288,4 @@ export class LeaseQueue {
   #countWaiting(by: number): void {
     for (const { wallet } of this.#scopes) wallet.waiting += by;
   }
-}
-
-function refusalOf(error: unknown): GatewayError | undefined {
-  const failure = ConnectError.from(error);
-  return failure.code === Code.ResourceExhausted ? findGatewayError(failure) : undefined;
-}
-
-function budgetTooSmall(): ConnectError {
-  return gatewayError(Reason.BUDGET_EXCEEDED, "Budget has been exceeded! What is left does not pay for this call.", {
-    limitType: "budget",
-  });
-}
-
-function unavailable(): ConnectError {
-  return gatewayError(Reason.UNAVAILABLE, "The limits of this key cannot be checked now. Try again.", {
-    retryAfterMs: 1000,
-  });
 }

@@ -12,14 +12,23 @@ export class LeaseQueues {
 
   /** See LeaseQueue.wait. */
   wait(claim: Claim, signal: AbortSignal): Promise<Granted> {
+    return this.#queueOf(claim).wait(claim, signal);
+  }
+
+  /** See LeaseQueue.prefetch. */
+  prefetch(claim: Claim): void {
+    this.#queueOf(claim).prefetch(claim);
+  }
+
+  #queueOf(claim: Claim): LeaseQueue {
     const limited = claim.scopes.filter(({ wallet }) => wallet !== undefined);
     // The limits are part of the key: a key whose limits changed must not be served by what its old ones needed.
     const key = limited.map(({ scope, kinds }) => `${kinds}:${scope}`).join("\n");
     const known = this.#queues.get(key);
-    if (known !== undefined) return known.wait(claim, signal);
+    if (known !== undefined) return known;
     const queue = new LeaseQueue(this.#options, limited);
     this.#queues.set(key, queue);
-    return queue.wait(claim, signal);
+    return queue;
   }
 
   /** Drops queues without a waiter and without a refusal to remember. Call it about twice a second. */

@@ -36,6 +36,12 @@ export type Return = Pick<ScopeReturn, "scope" | "leasedAt"> & {
 
 /** A lease is not spent from in its last second: clocks differ and messages take time. */
 const expiryMarginMs = 1000;
+/** How long a refill of a busy wallet should last. Granted requests and tokens live for about twice as long. */
+const refillLastsMs = 1000;
+/** Demand is not read off a shorter time than this. */
+const shortestDemandMs = 100;
+/** A wallet that is refilled for fewer calls than this is not worth a lease ahead of time. */
+const busyCalls = 16;
 
 /**
  * What one router process may spend on one scope without asking, and what it has done with it. All amounts are unused:
@@ -62,9 +68,10 @@ export class Wallet {
   expiresAt = 0;
   /** When the lease should be renewed if it is in use. */
   renewAt = 0;
-  /** How many calls a refill should last. */
-  #burst = 1;
+  /** How many calls the last refill was for, when it was asked for, and the calls since. */
+  #refillCalls = 1;
   #refilledAt = 0;
+  #taken = 0;
   #tranches: Tranche[] = [];
   #returns: Return[] = [];
 
@@ -118,6 +125,7 @@ export class Wallet {
   /** Takes what a call needs. Only after `covers`. Returns where its tokens came from. */
   take(kinds: number, nano: bigint, tokens: number, now: number): TokenDraw[] | undefined {
     this.inFlight += 1;
+    this.#taken += 1;
     this.lastUsed = now;
     if ((kinds & limited.budget) !== 0) this.nano -= nano;
     if ((kinds & limited.parallel) !== 0) this.parallel -= 1;
@@ -188,14 +196,23 @@ export class Wallet {
     });
   }
 
-  /** How many calls the next refill should last beside those that wait: more where the last one went fast. */
+  /**
+   * How many calls the next refill should be for, beside those that wait: those of about a second, by the demand since
+   * the last one.
+   */
   refill(now: number): number {
     const since = now - this.#refilledAt;
-    if (since < 100) this.#burst = Math.min(this.#burst * 2, 1024);
-    else if (since > 1000) this.#burst = 1;
-    else this.#burst = Math.max(1, Math.floor(this.#burst / 2));
+    const demand = Math.ceil((this.#taken * refillLastsMs) / Math.max(since, shortestDemandMs));
+    this.#refillCalls = Math.max(1, demand, since > refillLastsMs ? 1 : Math.floor(this.#refillCalls / 2));
     this.#refilledAt = now;
-    return this.#burst;
+    this.#taken = 0;
+    return this.#refillCalls;
+  }
+
+  /** Whether a busy wallet should be refilled now, so that its calls need not wait for a lease. */
+  isLow(now: number): boolean {
+    if (this.#refillCalls < busyCalls) return false;
+    return this.#taken * 2 >= this.#refillCalls || now - this.#refilledAt >= refillLastsMs;
   }
 
   /**

@@ -42,6 +42,7 @@ function readSource(file: string): Source {
 function importedPath(file: string, specifier: string): string {
   if (specifier.startsWith("#gen/")) return specifier.replace("#gen/", "gen/");
   if (specifier.startsWith("#chassis/")) return specifier.replace("#chassis/", "services/chassis/");
+  if (specifier.startsWith("#catalog/")) return specifier.replace("#catalog/", "services/catalog/");
   return specifier.startsWith(".") ? relative(root, resolve(root, dirname(file), specifier)) : specifier;
 }
 
@@ -61,7 +62,7 @@ function noOffences(of: readonly Source[], check: (source: Source) => readonly s
 test("a service imports no other service", () => {
   const own = production.filter(({ file }) => services.includes(room(file)));
   noOffences(own, ({ file, imports }) =>
-    imports.filter((path) => path.startsWith("services/") && ![room(file), "chassis"].includes(room(path))),
+    imports.filter((path) => path.startsWith("services/") && ![room(file), "chassis", "catalog"].includes(room(path))),
   );
 });
 
@@ -73,6 +74,13 @@ test("the chassis imports no service and no domain message", () => {
       (path) =>
         (path.startsWith("services/") && room(path) !== "chassis") || (path.startsWith("gen/") && !allowed.test(path)),
     ),
+  );
+});
+
+test("the catalog is data: it imports the validator and nothing else", () => {
+  noOffences(
+    production.filter(({ file }) => room(file) === "catalog"),
+    ({ imports }) => imports.filter((path) => path !== "zod" && !path.startsWith("services/catalog/")),
   );
 });
 

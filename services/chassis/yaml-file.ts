@@ -171,6 +171,8 @@ function expected(issue: z.core.$ZodIssue): string {
       return kinds[issue.expected] ?? issue.expected;
     case "invalid_value":
       return `one of ${issue.values.map(String).join(", ")}`;
+    case "unrecognized_keys":
+      return `no ${issue.keys.join(", ")}`;
     case "too_small":
       return `at least ${issue.minimum}`;
     case "too_big":

@@ -28,6 +28,7 @@ const operationNames: Readonly<Record<Operation, string>> = {
   [Operation.RESPONSES]: "responses",
   [Operation.MESSAGES]: "messages",
   [Operation.EMBEDDINGS]: "embeddings",
+  [Operation.RERANK]: "rerank",
 };
 
 export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {

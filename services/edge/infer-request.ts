@@ -45,8 +45,8 @@ export function readInferRequest(raw: RawCall): InferRequest {
   request.callId = isCallId(input.callId) ? input.callId : raw.callId;
   request.operation = raw.operation;
   request.model = readModel(raw.pathModel || body.model);
-  // Some clients send the flag with everything; embeddings come whole all the same.
-  request.stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS;
+  // Some clients send the flag with everything; embeddings and ranks come whole all the same.
+  request.stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
   request.contentType = "application/json";
   request.body = removed.length === 0 ? raw.bytes : cut(raw.bytes, removed);
   request.caller = callerOf(raw.principal, input);

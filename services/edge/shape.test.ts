@@ -8,7 +8,7 @@ import { readShape } from "./shape.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const messages = [{ role: "user", content: "hi" }];
-const { CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES } = Operation;
+const { CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MESSAGES, RERANK, RESPONSES } = Operation;
 
 test("limits and choices", () => {
   const cases: [Operation, JsonObject, limit: number | undefined, choices: number][] = [
@@ -29,6 +29,7 @@ test("limits and choices", () => {
     [COMPLETIONS, { prompt: ["a", "b"], n: 2, best_of: 3 }, undefined, 6],
     [COMPLETIONS, { prompt: [1, 2, 3] }, undefined, 1],
     [EMBEDDINGS, { input: [[1, 2], [3]] }, 0, 1],
+    [RERANK, { query: "q", documents: ["a", { text: "b" }], max_tokens: 5 }, 0, 1],
   ];
   for (const [operation, body, limit, choices] of cases) {
     const shape = readShape(operation, body);
@@ -62,6 +63,9 @@ test("what the mesh needs and cannot find is named", () => {
     [COMPLETIONS, {}, "prompt"],
     [RESPONSES, {}, "input"],
     [RESPONSES, { input: "hi", background: true }, "background"],
+    [RERANK, { documents: ["a"] }, "query"],
+    [RERANK, { query: "q" }, "documents"],
+    [RERANK, { query: "q", documents: "a" }, "documents"],
   ];
   for (const [operation, body, param] of cases) {
     try {
@@ -71,6 +75,21 @@ test("what the mesh needs and cannot find is named", () => {
       assert.equal(findGatewayError(ConnectError.from(error))?.param, param, JSON.stringify(body));
     }
   }
+});
+
+test("a rerank reads its query with every document and searches them by the hundred", () => {
+  const query = "a".repeat(300);
+  const cases: [documents: number, searches: number][] = [
+    [0, 1],
+    [1, 1],
+    [100, 1],
+    [101, 2],
+  ];
+  for (const [count, searches] of cases) {
+    const shape = readShape(RERANK, { query, documents: Array(count).fill("abc") });
+    assert.deepEqual([shape.searchUnits, shape.inputTokens], [searches, 101 * count]);
+  }
+  assert.equal(readShape(EMBEDDINGS, { input: "a" }).searchUnits, 0);
 });
 
 test("the estimate is above ordinary text's tokens and does not count the bytes of images", () => {

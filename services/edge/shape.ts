@@ -36,15 +36,31 @@ function outputLimitNames(operation: Operation): readonly string[] {
 export function readShape(operation: Operation, body: JsonObject): Shape {
   checkInput(operation, body);
   const shape = create(ShapeSchema);
-  let inputTokens = 0;
-  for (const name of inputNames) {
-    if (body[name] !== undefined) inputTokens += estimateTokens(body[name]);
-  }
-  shape.inputTokens = Math.min(inputTokens, maxUint32);
+  shape.inputTokens = Math.min(operation === Operation.RERANK ? rerankTokens(body) : inputTokens(body), maxUint32);
+  if (operation === Operation.RERANK) shape.searchUnits = searchUnits(body);
   shape.choices = readChoices(operation, body);
   const limit = readOutputLimit(operation, body);
   if (limit !== undefined) shape.maxOutputTokens = limit;
   return shape;
+}
+
+function inputTokens(body: JsonObject): number {
+  let tokens = 0;
+  for (const name of inputNames) {
+    if (body[name] !== undefined) tokens += estimateTokens(body[name]);
+  }
+  return tokens;
+}
+
+/** Rerankers that charge by the token read the query with every document. */
+function rerankTokens({ query, documents }: JsonObject): number {
+  const count = Array.isArray(documents) ? documents.length : 1;
+  return estimateTokens(query) * count + estimateTokens(documents);
+}
+
+/** Cohere's unit, https://cohere.com/pricing: a search over up to 100 documents. */
+function searchUnits({ documents }: JsonObject): number {
+  return Array.isArray(documents) ? Math.max(1, Math.ceil(documents.length / 100)) : 1;
 }
 
 function checkInput(operation: Operation, body: JsonObject): void {
@@ -55,6 +71,9 @@ function checkInput(operation: Operation, body: JsonObject): void {
       break;
     case Operation.EMBEDDINGS:
       checkPresent(body, "input");
+      break;
+    case Operation.RERANK:
+      checkRerank(body);
       break;
     case Operation.COMPLETIONS:
       checkPresent(body, "prompt");
@@ -83,6 +102,14 @@ function checkPresent(body: JsonObject, name: string): void {
   }
 }
 
+/** A query may be an image at some providers, and an empty list is theirs to refuse. */
+function checkRerank({ query, documents }: JsonObject): void {
+  for (const [name, value] of Object.entries({ query, documents })) {
+    if (value === undefined || value === null) throw invalidRequest(`'${name}' is a required field.`, name);
+  }
+  if (!Array.isArray(documents)) throw invalidRequest("'documents' must be an array.", "documents");
+}
+
 /** `n` and `best_of` multiply the output, and so does a list of prompts. */
 function readChoices(operation: Operation, body: JsonObject): number {
   const choices = Math.max(readCount(body, "n") ?? 1, readCount(body, "best_of") ?? 1, 1);
@@ -93,7 +120,7 @@ function readChoices(operation: Operation, body: JsonObject): number {
 }
 
 function readOutputLimit(operation: Operation, body: JsonObject): number | undefined {
-  if (operation === Operation.EMBEDDINGS) return 0;
+  if (operation === Operation.EMBEDDINGS || operation === Operation.RERANK) return 0;
   let limit: number | undefined;
   // Servers take a negative limit as none, and some zero too; legacy completions use zero to score a prompt.
   const least = operation === Operation.COMPLETIONS ? 0 : 1;

@@ -112,7 +112,7 @@ async function hostRouter(start: Start): Promise<void> {
   });
   const service = await createRouterService({
     config: routerConfig.config,
-    env: readRouterEnv(file.env),
+    env: readRouterEnv(file.env, routerConfig.config.providers),
     inference: peers.client("provider-adapter", InferenceService),
     admitter,
     sealer: sealerOf(start),

@@ -9,7 +9,7 @@ import { type ServiceName, serviceNames } from "#chassis/service.ts";
 import { applyArguments, usage } from "./arguments.ts";
 import { banner } from "./banner.ts";
 import { readConfigFile } from "./config-file.ts";
-import { explain } from "./main-process.ts";
+import { explain, onSignals } from "./main-process.ts";
 import { findMasterKey } from "./master-key.ts";
 import { type SupervisedService, superviseService } from "./supervise.ts";
 
@@ -49,7 +49,7 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
     superviseService(service, serviceEnvironment(base, service, ports, dataDir)),
   );
   const stop = stopOnce(running, backing);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop());
+  onSignals(() => void stop());
   try {
     await Promise.all(running.map((service) => service.ready));
     const readyMs = performance.now() - began;

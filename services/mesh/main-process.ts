@@ -14,7 +14,7 @@ export async function main(args: readonly string[], environment: Environment): P
         if (process.connected) process.disconnect();
       });
     };
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+    onSignals(stop);
     // The parent of a local mesh is gone: nobody else would end this process.
     process.once("disconnect", stop);
     process.stdout.write(gateway.banner);
@@ -32,4 +32,23 @@ export async function explain(work: () => Promise<void>): Promise<void> {
       error instanceof ConfigurationError ? error.message : error instanceof Error ? error.stack : String(error);
     process.stderr.write(`Sluice cannot start.\n\n${plain}\n`);
   }
+}
+
+/** npm passes a terminal's Ctrl-C on to us, which has come already: two signals at once are one. */
+const sameSignalMs = 1000;
+
+/** The first signal stops in good order. One that comes later, from a person who would not wait, ends the process. */
+export function onSignals(stop: () => void): void {
+  let since: number | undefined;
+  const handle = () => {
+    const now = performance.now();
+    if (since === undefined) {
+      since = now;
+      process.stderr.write("Stopping: calls in flight may end. A second signal stops at once.\n");
+      stop();
+    } else if (now - since > sameSignalMs) {
+      process.kill(process.pid, "SIGKILL");
+    }
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, handle);
 }

@@ -2,8 +2,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { findUpstreamError, retryAfterMs, upstreamError } from "#chassis/errors.ts";
 import type { Secret } from "#chassis/secret.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import { EventStreamProblem } from "./aws-eventstream.ts";
 import { EncodingProblem } from "./content-decoding.ts";
 import { SseProblem } from "./sse.ts";
+import { parseObject, textOf } from "./translate/json-reading.ts";
 import { AddressProblem } from "./upstream.ts";
 
 /** The answer is not what the protocol says. Another deployment may do better. */
@@ -26,7 +28,7 @@ export function malformedAnswer(provider: string, what: string, cause?: unknown)
 export function callError(provider: string, error: unknown, signal: AbortSignal, started: boolean): ConnectError {
   if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
   if (error instanceof ConnectError) return error;
-  if (error instanceof SseProblem || error instanceof EncodingProblem) {
+  if (error instanceof SseProblem || error instanceof EventStreamProblem || error instanceof EncodingProblem) {
     return malformedAnswer(provider, error.message, error);
   }
   if (error instanceof AddressProblem) return connectionError(provider, error.message, false, error);
@@ -105,8 +107,9 @@ const keyPattern = /\b(?:sk|pk|gsk|xai|rk)[-_][A-Za-z0-9_-]{16,}/g;
 export function withoutCredentials(error: ConnectError, credential: Secret | undefined): ConnectError {
   const detail = findUpstreamError(error);
   if (detail === undefined) return error;
-  const key = credential?.reveal().trim() ?? "";
-  const scrub = (text: string) => (key.length < 4 ? text : text.replaceAll(key, "…")).replace(keyPattern, "…");
+  const secrets = secretTexts(credential);
+  const scrub = (text: string) =>
+    secrets.reduce((scrubbed, secret) => scrubbed.replaceAll(secret, "…"), text).replace(keyPattern, "…");
   const body = Buffer.from(detail.body).toString();
   const said = [detail.message, detail.code, detail.type, detail.param, body];
   if (said.every((text) => scrub(text) === text)) return error;
@@ -123,4 +126,11 @@ export function withoutCredentials(error: ConnectError, credential: Secret | und
     body: Buffer.from(scrub(body)),
     cause: error.cause,
   });
+}
+
+/** What of a credential must not be told: all of it and, of several secrets in a JSON object, each. */
+function secretTexts(credential: Secret | undefined): string[] {
+  const whole = credential?.reveal().trim() ?? "";
+  const several = whole.startsWith("{") ? Object.values(parseObject(whole) ?? {}).map((value) => textOf(value)) : [];
+  return [whole, ...several].filter((secret) => secret.length >= 4);
 }

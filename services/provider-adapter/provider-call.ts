@@ -4,6 +4,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Target } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { JsonObject, Provider, ProviderCall } from "./provider.ts";
+import type { ProviderLookup } from "./provider-lookup.ts";
 import { decodeText, parseObject } from "./translate/json-reading.ts";
 
 /** A request that an adapter can work on. */
@@ -21,13 +22,13 @@ const keptBack = new Set(["authorization", "x-api-key", "api-key", "cookie", "pr
 /** Reads a request. Throws INVALID_REQUEST where the router has not filled it as it must. */
 export function readCall(
   request: InferRequest,
-  providers: ReadonlyMap<string, Provider>,
+  providers: ProviderLookup,
   openCredential: (sealed: Uint8Array) => Secret | undefined,
   nowMs: number,
 ): AdapterCall {
   const { target } = request;
   if (target === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the call names no target", { param: "target" });
-  const provider = providers.get(target.provider);
+  const provider = providers.find(target);
   if (provider === undefined) {
     throw gatewayError(Reason.MODEL_NOT_FOUND, `there is no provider ${target.provider}`, { param: "model" });
   }
@@ -49,6 +50,7 @@ export function readCall(
       outputTokenCap: target.outputTokenCap,
       dropParams: target.dropParams,
       allowedParams: target.allowedOpenaiParams,
+      callId: request.callId,
       createdAt: Math.floor(nowMs / 1000),
     },
   };

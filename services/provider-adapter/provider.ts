@@ -29,9 +29,14 @@ export interface ProviderCall {
   readonly outputTokenCap: number | undefined;
   readonly dropParams: boolean;
   readonly allowedParams: readonly string[];
+  /** The gateway's id of the call: the id of an answer whose provider gives none. */
+  readonly callId?: string;
   /** When the call began, in seconds since 1970: the `created` of an answer whose provider gives none. */
   readonly createdAt: number;
 }
+
+/** How events lie in the body of a stream. https://smithy.io/2.0/aws/amazon-eventstream.html tells of the binary one. */
+export type Framing = "sse" | "aws-eventstream" | "ndjson";
 
 /** The HTTP request for the provider. */
 export interface UpstreamRequest {
@@ -39,6 +44,13 @@ export interface UpstreamRequest {
   readonly url: string;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array;
+  /** Where the authorizer `aws-sigv4` has to sign it: for which region and service. Absent where a header authorizes it. */
+  readonly awsScope?: AwsScope;
+}
+
+export interface AwsScope {
+  readonly region: string;
+  readonly service: string;
 }
 
 /** What is known of a call at its end; of an aborted one, as far as it came, with `usage.estimated` set. */
@@ -57,6 +69,8 @@ export interface Outcome {
  */
 export interface Exchange {
   readonly request: UpstreamRequest;
+  /** How the provider frames a stream; server-sent events where absent. `decodeEvents` gets whole frames of it. */
+  readonly framing?: Framing;
   /**
    * How far a stream has come by its protocol, where that can be told before the upstream closes the body. `closing`: the
    * closing event came, a trailer may follow. `closed`: nothing can follow, `finish` may be called without waiting for the
@@ -94,9 +108,17 @@ export interface LocalAnswer {
   outcome(): Outcome;
 }
 
+/**
+ * What a request needs before it is sent that takes a clock or I/O: a signature, or a token that has to be fetched. The
+ * adapter's `authorizers/<kind>.ts` does it.
+ */
+export type AuthorizerKind = "aws-sigv4" | "google-token";
+
 /** How one provider speaks. */
 export interface Provider {
   readonly id: string;
+  /** Completes the headers of every request of this provider; absent where its requests are complete as they are. */
+  readonly authorizer?: AuthorizerKind;
   /**
    * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
    * do what is asked.

@@ -1,7 +1,9 @@
 import type { HostedService } from "#chassis/service.ts";
+import { createAuthorizers } from "./authorize.ts";
 import type { AdapterContext } from "./context.ts";
 import { createCredentialOpener } from "./credentials.ts";
 import { createAdapterEvents } from "./events.ts";
+import { createProviderLookup } from "./provider-lookup.ts";
 import { createProviders } from "./providers/index.ts";
 import { routes } from "./routes/index.ts";
 import { createUpstream } from "./upstream.ts";
@@ -13,9 +15,10 @@ export function createProviderAdapterService(context: AdapterContext): HostedSer
     name: "provider-adapter",
     implementations: routes({
       config: context.config,
-      providers: context.providers ?? createProviders(),
+      providers: createProviderLookup(context.providers ?? createProviders()),
       openCredential: createCredentialOpener(context.sealer),
       upstream,
+      authorizers: createAuthorizers(Date.now),
       events: createAdapterEvents(context.meter, context.log),
     }),
     close: () => upstream.close(),

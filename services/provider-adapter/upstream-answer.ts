@@ -2,28 +2,48 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { upstreamError } from "#chassis/errors.ts";
 import type { InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { headersForClient } from "./answer-headers.ts";
+import type { Authorizers } from "./authorize.ts";
+import { AwsEventStreamSplitter } from "./aws-eventstream.ts";
 import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
 import type { InferAnswer } from "./infer-answer.ts";
-import type { Exchange, Provider, ProviderCall } from "./provider.ts";
+import { NdjsonSplitter } from "./ndjson.ts";
+import type { Exchange, Framing, Provider, ProviderCall } from "./provider.ts";
 import { SseSplitter } from "./sse.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
+
+/** Cuts the body of a stream into whole events. */
+interface Splitter {
+  push(chunk: Uint8Array): Uint8Array[];
+  /** The body is over: what is left of it, if that may be an event. */
+  end(): Uint8Array | undefined;
+}
 
 /** How much of a failed answer is read. */
 const maxErrorBytes = 64 * 1024;
 /** How long a trailer may come behind the closing event of a stream. */
 const trailerMs = 250;
 
+/** What a call needs to reach its provider. */
+export interface UpstreamParts {
+  readonly config: AdapterConfig;
+  readonly upstream: Upstream;
+  readonly authorizers: Authorizers;
+}
+
 /** Sends a call to its provider and yields what comes back. */
 export async function* askUpstream(
-  { config, upstream }: { readonly config: AdapterConfig; readonly upstream: Upstream },
+  { config, upstream, authorizers }: UpstreamParts,
   provider: Provider,
   call: ProviderCall,
   answer: InferAnswer,
   signal: AbortSignal,
 ): AsyncGenerator<InferResponse> {
   const exchange = provider.begin(call);
-  const response = await upstream.send(exchange.request, signal);
+  const { request } = exchange;
+  const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
+  const complete = authorize === undefined ? request : await authorize(call, request, signal);
+  const response = await upstream.send(complete, signal);
   try {
     if (response.status >= 400) throw await failedAnswer(provider, response);
     if (response.status >= 300)
@@ -43,7 +63,7 @@ async function* streamed(
   provider: Provider,
   answer: InferAnswer,
 ): AsyncGenerator<InferResponse> {
-  const splitter = new SseSplitter(config.maxEventBytes);
+  const splitter = createSplitter(exchange.framing, config.maxEventBytes);
   const start = () => answer.start(headersForClient(response.headers));
   let complete = false;
   while (exchange.progress !== "closed") {
@@ -68,6 +88,11 @@ async function* streamed(
   if (rest.length > 0) yield answer.chunk(rest, false);
   yield answer.chunk(closing, true);
   yield answer.finish(exchange.outcome());
+}
+
+function createSplitter(framing: Framing | undefined, maxEventBytes: number): Splitter {
+  if (framing === "ndjson") return new NdjsonSplitter(maxEventBytes);
+  return framing === "aws-eventstream" ? new AwsEventStreamSplitter(maxEventBytes) : new SseSplitter(maxEventBytes);
 }
 
 /** What came behind the last blank line may be a whole event whose blank line is missing, or half of one. */

@@ -9,10 +9,12 @@ import {
 } from "./config-schema.ts";
 import { keyWarnings, unbuiltKeys } from "./known-keys.ts";
 import { readDeployment } from "./model-list.ts";
+import { readProviders } from "./provider-list.ts";
 import { createProviderNames } from "./provider-table.ts";
 import type { FallbackTable, ModelAlias, RouterConfig, RouterSettings } from "./router-config.ts";
 
 const sections = new Set([
+  "providers",
   "model_list",
   "router_settings",
   "litellm_settings",
@@ -25,18 +27,20 @@ const litellmKeys = new Set(Object.keys(litellmSettingsSchema.unwrap().unwrap().
 const defaults = { numRetries: 2, timeoutMs: 6_000_000, cooldownMs: 5_000, maxFallbacks: 5 };
 
 /**
- * Reads `model_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration, and looks at the names of all
+ * Reads `providers`, `model_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration, and looks at the names of all
  * sections. Throws a ConfigurationError that lists every wrong value with its line. A warning is one sentence: a key that
  * is unknown or not built, a variable that is not set.
  */
 export function parseRouterConfig(document: YamlDocument): { config: RouterConfig; warnings: string[] } {
-  const names = createProviderNames();
+  const providers = readProviders(document);
+  const names = createProviderNames(providers);
   const entries = readSection(document, ["model_list"], modelListSchema) ?? [];
   const router = readSection(document, ["router_settings"], routerSettingsSchema) ?? {};
   const litellm = readSection(document, ["litellm_settings"], litellmSettingsSchema) ?? {};
   const warnings = sectionWarnings(document, router, litellm);
   const deployments = entries.flatMap((entry, index) => readDeployment(document, names, entry, index, warnings) ?? []);
   const config: RouterConfig = {
+    providers,
     deployments,
     aliases: readAliases(router.model_group_alias ?? {}),
     settings: readSettings(router, litellm),

@@ -56,6 +56,7 @@ export const priceSchemas = {
   cache_creation_input_token_cost: price,
   cache_creation_input_token_cost_above_1hr: price,
   input_cost_per_audio_token: price,
+  input_cost_per_query: price,
   output_cost_per_audio_token: price,
   output_cost_per_reasoning_token: price,
 };

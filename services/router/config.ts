@@ -29,9 +29,10 @@ export interface RouterEnvironment {
   readonly dropParams: boolean;
 }
 
-export function readRouterEnv(env: Environment): RouterEnvironment {
+/** `providers`: those of the catalog and of the configuration. */
+export function readRouterEnv(env: Environment, providers: readonly ProviderRow[] = providerTable): RouterEnvironment {
   return {
-    providers: new Map(providerTable.map((row) => [row.id, readProvider(row, env)])),
+    providers: new Map(providers.map((row) => [row.id, readProvider(row, env)])),
     defaultOutputTokens: integer(env, "SLUICE_DEFAULT_OUTPUT_TOKENS", 4096, 1, 10_000_000),
     maxAssumedOutputTokens: integer(env, "SLUICE_MAX_ASSUMED_OUTPUT_TOKENS", 16_384, 1, 10_000_000),
     dropParams: flag(env, "LITELLM_DROP_PARAMS", false),

@@ -4,7 +4,7 @@ import { type Model, ModelSchema } from "#gen/sluice/router/v1/model_pb.ts";
 import type { RouterEnvironment } from "./config.ts";
 import { allowsModel } from "./model-rights.ts";
 import type { PriceBook } from "./prices/price-book.ts";
-import { type ProviderNames, providerTable } from "./provider-table.ts";
+import { type ProviderNames, priceId } from "./provider-table.ts";
 import { compileGlob, globMatch, substitute } from "./registry/glob.ts";
 import type { ModelGroup, Registry } from "./registry/registry.ts";
 
@@ -30,12 +30,16 @@ export function createModelCatalog(
   env: RouterEnvironment,
 ): ModelCatalog {
   const hasKey = (provider: string) => env.providers.get(provider)?.credential !== undefined;
-  const keyed = providerTable.map(({ id }) => id).filter(hasKey);
+  const pricedAs = (provider: string) => {
+    const row = names.byId(provider);
+    return row === undefined ? provider : priceId(row);
+  };
+  const keyed = [...env.providers.keys()].filter(hasKey);
 
   const expand = (pattern: string, model: string, provider: string | undefined): [string, string][] => {
     const upstream = compileGlob(model);
     return (provider === undefined ? keyed : [provider].filter(hasKey)).flatMap((id) =>
-      prices.models(id).flatMap((known): [string, string][] => {
+      prices.models(pricedAs(id)).flatMap((known): [string, string][] => {
         const captures = globMatch(upstream, provider === undefined ? `${id}/${known}` : known);
         return captures === undefined || captures.length === 0 ? [] : [[substitute(pattern, captures), id]];
       }),

@@ -1,4 +1,9 @@
+import { catalog } from "#catalog/catalog.ts";
+import { type ModelSpelling, spellModel } from "#catalog/model-name.ts";
+import type { CatalogRow } from "#catalog/provider-row.ts";
+import { withRootPath } from "#catalog/root-path.ts";
 import { Secret } from "#chassis/secret.ts";
+import type { PriceBook, PriceSource } from "./prices/price-book.ts";
 import { compileGlob, type Glob, globMatch } from "./registry/glob.ts";
 
 /** What the router must know of a provider to send it calls without a `model_list`. How it speaks is the adapter's. */
@@ -12,14 +17,22 @@ export interface ProviderRow {
   readonly baseUrlVariables: readonly string[];
   /** Whether it answers only calls that carry a key. */
   readonly needsKey: boolean;
+  /** Needs no key, and is served before anything of it is set. */
+  readonly alwaysServed?: boolean;
   /** Nobody bills for it: its models cost 0 unless the configuration says otherwise. */
   readonly free?: boolean;
-  /** Appended to a configured address that does not end with it. */
+  /** Its name in the price book. */
+  readonly priceId?: string;
+  /** How it spells its models. */
+  readonly modelNames?: readonly ModelSpelling[];
+  /** A configured address that does not end with it is completed. */
   readonly basePath?: string;
   /** Bare model names, patterns with `*`, that mean this provider. */
   readonly bareNames?: readonly string[];
   /** What it needs besides an address and a key. */
   readonly settings?: readonly ProviderSetting[];
+  /** The row for the adapter, as JSON, where the configuration adds the provider. */
+  readonly adapterRow?: Uint8Array;
   /** Secrets besides one key. Where one of them is set, the credential is a JSON object of all, `api_key` included. */
   readonly secrets?: readonly ProviderSetting[];
 }
@@ -38,87 +51,28 @@ export function joinSecrets(apiKey: Secret | undefined, secrets: ReadonlyMap<str
   return new Secret(JSON.stringify(apiKey === undefined ? all : { api_key: apiKey.reveal(), ...all }));
 }
 
-/** Variables and addresses as LiteLLM documents them per provider. */
-export const providerTable: readonly ProviderRow[] = [
-  {
-    id: "openai",
-    aliases: ["custom_openai", "openai_like"],
-    keyVariables: ["OPENAI_API_KEY"],
-    baseUrlVariables: ["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-    needsKey: true,
-    bareNames: [
-      "gpt-*",
-      "chatgpt-*",
-      "o1",
-      "o1-*",
-      "o3",
-      "o3-*",
-      "o4-*",
-      "codex-*",
-      "computer-use-*",
-      "text-embedding-*",
-      "davinci-*",
-      "babbage-*",
-      "dall-e-*",
-      "tts-*",
-      "whisper-*",
-      "omni-moderation-*",
-      "ft:gpt-*",
-    ],
-  },
-  {
-    id: "openrouter",
-    keyVariables: ["OPENROUTER_API_KEY", "OR_API_KEY"],
-    baseUrlVariables: ["OPENROUTER_API_BASE", "OPENROUTER_BASE_URL"],
-    needsKey: true,
-  },
-  {
-    id: "anthropic",
-    keyVariables: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
-    baseUrlVariables: ["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
-    needsKey: true,
-    bareNames: ["claude-*"],
-  },
-  {
-    id: "groq",
-    keyVariables: ["GROQ_API_KEY"],
-    baseUrlVariables: ["GROQ_API_BASE", "GROQ_BASE_URL"],
-    needsKey: true,
-  },
-  {
-    id: "deepseek",
-    keyVariables: ["DEEPSEEK_API_KEY"],
-    baseUrlVariables: ["DEEPSEEK_API_BASE", "DEEPSEEK_BASE_URL"],
-    needsKey: true,
-    bareNames: ["deepseek-chat", "deepseek-reasoner", "deepseek-coder", "deepseek-v*"],
-  },
-  {
-    id: "mistral",
-    keyVariables: ["MISTRAL_API_KEY"],
-    baseUrlVariables: ["MISTRAL_API_BASE", "MISTRAL_BASE_URL"],
-    needsKey: true,
-    bareNames: [
-      "mistral-*",
-      "ministral-*",
-      "codestral-*",
-      "devstral-*",
-      "magistral-*",
-      "pixtral-*",
-      "open-mistral-*",
-      "open-mixtral-*",
-    ],
-  },
-  {
-    id: "ollama",
-    aliases: ["ollama_chat"],
-    keyVariables: ["OLLAMA_API_KEY"],
-    baseUrlVariables: ["OLLAMA_API_BASE", "OLLAMA_BASE_URL"],
-    needsKey: false,
-    free: true,
-    basePath: "/v1",
-  },
-  { id: "mock", keyVariables: [], baseUrlVariables: [], needsKey: false, free: true },
-];
+/** The rows of the catalog, as the router reads them. */
+export const providerTable: readonly ProviderRow[] = catalog.map((row) => routerRow(row));
+
+/** `adapterRow`: the row as JSON, for one that no adapter knows. */
+export function routerRow(row: CatalogRow, adapterRow?: Uint8Array): ProviderRow {
+  return {
+    id: row.id,
+    aliases: row.aliases,
+    keyVariables: row.key_variables,
+    baseUrlVariables: row.base_url_variables,
+    needsKey: row.needs_key,
+    alwaysServed: row.always_served || adapterRow !== undefined,
+    free: row.free,
+    priceId: row.price_id,
+    modelNames: row.kind === "openai" ? row.model_names : [],
+    basePath: row.root_path,
+    bareNames: row.bare_names,
+    settings: row.settings,
+    secrets: row.secrets,
+    adapterRow,
+  };
+}
 
 /** A provider and the model's name there. */
 export interface ProviderModel {
@@ -153,8 +107,17 @@ export function createProviderNames(table: readonly ProviderRow[] = providerTabl
   };
 }
 
+/** What a model of the provider costs. */
+export function priceOf(prices: PriceBook, row: ProviderRow, model: string): PriceSource {
+  return prices.source(priceId(row), spellModel(row.modelNames ?? [], model));
+}
+
+/** The provider's name in the price book. */
+export function priceId(row: ProviderRow): string {
+  return row.priceId ?? row.id;
+}
+
 /** An address in the form the adapter wants: no trailing slash, the provider's base path in place. */
 export function providerBaseUrl(row: ProviderRow, address: string): string {
-  const url = address.replace(/\/+$/, "");
-  return row.basePath === undefined || url.endsWith(row.basePath) ? url : `${url}${row.basePath}`;
+  return withRootPath(address, row.basePath);
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Secret } from "#chassis/secret.ts";
 import type { PriceOverrides } from "./prices/overrides.ts";
+import type { ProviderRow } from "./provider-table.ts";
 
 /** One entry of `model_list`, validated. Times are milliseconds. */
 export interface DeploymentConfig {
@@ -69,6 +70,8 @@ export interface RouterSettings {
 
 /** What the file says about routing. */
 export interface RouterConfig {
+  /** Those of the catalog and those that the file adds. */
+  readonly providers: readonly ProviderRow[];
   readonly deployments: readonly DeploymentConfig[];
   readonly aliases: ReadonlyMap<string, ModelAlias>;
   readonly settings: RouterSettings;

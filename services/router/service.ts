@@ -14,7 +14,7 @@ export async function createRouterService(context: RouterContext): Promise<Hoste
   const { config, env, sealer, admitter } = context;
   const { settings } = config;
   const prices = await loadPriceBook();
-  const names = createProviderNames();
+  const names = createProviderNames(config.providers);
   const registry = createRegistry(config, { env, settings, sealer, prices, names });
   const core: RouterCore = {
     settings,

@@ -6,6 +6,7 @@ import { restRoutes } from "../rest/rest-routes.ts";
 import type { Route } from "../route-table.ts";
 import { getModel } from "./get-model.ts";
 import { listModels } from "./list-models.ts";
+import { listProviders } from "./list-providers.ts";
 import { runInference } from "./run-inference.ts";
 import { showLiveness, showReadiness } from "./show-health.ts";
 import { showMetrics } from "./show-metrics.ts";
@@ -32,10 +33,12 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
     infer(Operation.CHAT_COMPLETIONS, "openai", withAliases("chat/completions")),
     infer(Operation.COMPLETIONS, "openai", withAliases("completions")),
     infer(Operation.EMBEDDINGS, "openai", withAliases("embeddings")),
+    infer(Operation.RERANK, "openai", ["/v1/rerank", "/v2/rerank", "/rerank"]),
     infer(Operation.RESPONSES, "responses", ["/v1/responses", "/responses", "/openai/v1/responses"]),
     infer(Operation.MESSAGES, "anthropic", ["/v1/messages"]),
     { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
     { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
+    open(["/public/providers"], listProviders()),
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),
     open(["/metrics"], showMetrics(context.metrics)),

@@ -1,13 +1,14 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Secret } from "#chassis/secret.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Authorizers } from "../authorize.ts";
 import type { AdapterConfig } from "../config.ts";
 import type { AdapterEvents } from "../events.ts";
 import { callError, withoutCredentials } from "../failure.ts";
 import { InferAnswer } from "../infer-answer.ts";
 import { playLocally } from "../local-answer.ts";
-import type { Provider } from "../provider.ts";
 import { type AdapterCall, readCall } from "../provider-call.ts";
+import type { ProviderLookup } from "../provider-lookup.ts";
 import { mockResponse } from "../providers/mock/mock.ts";
 import type { Upstream } from "../upstream.ts";
 import { askUpstream } from "../upstream-answer.ts";
@@ -15,9 +16,10 @@ import { askUpstream } from "../upstream-answer.ts";
 /** What the RPC works with. */
 export interface InferParts {
   readonly config: AdapterConfig;
-  readonly providers: ReadonlyMap<string, Provider>;
+  readonly providers: ProviderLookup;
   readonly openCredential: (sealed: Uint8Array) => Secret | undefined;
   readonly upstream: Upstream;
+  readonly authorizers: Authorizers;
   readonly events: AdapterEvents;
 }
 

@@ -48,6 +48,7 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
 
   return {
     request: inner.request,
+    framing: inner.framing ?? "sse",
 
     get progress() {
       return inner.progress ?? "open";

@@ -28,7 +28,7 @@ export const defaultAdmissionConfig: AdmissionConfig = {
   leaseWaitMs: 5000,
   refusalMemoryMs: 250,
   idleReturnMs: 2000,
-  relayIntervalMs: 20,
+  relayIntervalMs: 50,
   relayMemory: 10_000,
   adoptionIntervalMs: 60_000,
   drainMs: 5000,

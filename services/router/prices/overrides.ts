@@ -5,7 +5,7 @@ import type { PriceSource } from "./price-book.ts";
 /** Rates that the configuration sets, nano-USD per million tokens. */
 export type PriceOverrides = Partial<Rates>;
 
-/** LiteLLM's price keys, US dollars per token, in `litellm_params` or `model_info`, and the rate each one sets. */
+/** LiteLLM's price keys, US dollars per token or search, in `litellm_params` or `model_info`, and the rate each one sets. */
 export const priceKeys = {
   input_cost_per_token: "input",
   output_cost_per_token: "output",
@@ -16,6 +16,7 @@ export const priceKeys = {
   input_cost_per_audio_token: "inputAudio",
   output_cost_per_audio_token: "outputAudio",
   output_cost_per_reasoning_token: "reasoning",
+  input_cost_per_query: "toolCall",
 } as const satisfies Readonly<Record<string, keyof Rates>>;
 
 export type PriceKey = keyof typeof priceKeys;
@@ -63,6 +64,6 @@ function merged(known: Rates, overrides: PriceOverrides): Rates {
     inputAudio: overrides.inputAudio ?? (known.inputAudio === known.input ? input : known.inputAudio),
     outputAudio: overrides.outputAudio ?? (known.outputAudio === known.output ? output : known.outputAudio),
     reasoning: overrides.reasoning ?? (known.reasoning === known.output ? output : known.reasoning),
-    toolCall: known.toolCall,
+    toolCall: overrides.toolCall ?? known.toolCall,
   };
 }

@@ -19,14 +19,18 @@ const changingPriceMs = 60_000;
 /** OpenRouter's variant that costs nothing, https://openrouter.ai/docs/guides/routing/model-variants/free */
 const freeSuffix = ":free";
 
+/** Providers whose prices are listed under another name. */
+const listedAs: Readonly<Record<string, string>> = { azure_ai: "azure" };
+
 /** Loads the price data, 0.8 MB of code that takes about 80 ms: done once at start, before calls come in. */
 export async function loadPriceBook(): Promise<PriceBook> {
   const { calcPrice, findProvider } = await import("@pydantic/genai-prices");
 
   const find = (provider: string, model: string, now: number) => {
-    if (findProvider({ providerId: provider }) === undefined) return undefined;
+    const providerId = listedAs[provider] ?? provider;
+    if (findProvider({ providerId }) === undefined) return undefined;
     try {
-      return calcPrice({ input_tokens: 0 }, model, { providerId: provider, timestamp: new Date(now) }) ?? undefined;
+      return calcPrice({ input_tokens: 0 }, model, { providerId, timestamp: new Date(now) }) ?? undefined;
     } catch {
       // An entry that the package itself calls inconsistent is an unknown price, not a failed call.
       return undefined;
@@ -50,8 +54,9 @@ export async function loadPriceBook(): Promise<PriceBook> {
   };
 }
 
+/** `regional.` stands for the profiles of every region at Bedrock: a price, no name that could be called. */
 function isCurrent(model: ModelInfo): boolean {
-  return model.deprecated !== true && !model.id.startsWith("~");
+  return model.deprecated !== true && !/^(?:~|regional\.)/.test(model.id);
 }
 
 /** Converts US dollars per million tokens to integers. Undefined where the model is not billed by tokens. */

@@ -59,6 +59,7 @@ test("known prices", async (t) => {
     ],
     ["openrouter", "openai/gpt-3.5-turbo", usage, 501_500_000n],
     ["openrouter", "qwen/qwen3-coder:free", usage, 0n],
+    ["azure_ai", "gpt-4o", usage, 2_510_000_000n],
     ["openai", "no-such-model", usage, undefined],
     ["no-such-provider", "gpt-4o", usage, undefined],
   ];
@@ -104,6 +105,8 @@ test("overrides win, and what follows a rate follows its override", async () => 
     inputAudio: 5n,
   });
   assert.equal(dearestInput(unknown?.base ?? freePrice.base), 6n);
+  const searched = withOverrides(() => undefined, { toolCall: 2_000_000_000_000n })(today);
+  assert.equal(costOf(create(UsageSchema, { toolCalls: 2n }), searched).nanoUsd, 4_000_000n);
 });
 
 test("a part larger than its whole never makes a cost negative", () => {

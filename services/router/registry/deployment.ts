@@ -6,7 +6,7 @@ import type { RouterEnvironment } from "../config.ts";
 import { withOverrides } from "../prices/overrides.ts";
 import { freePrice } from "../prices/price.ts";
 import type { PriceBook, PriceSource } from "../prices/price-book.ts";
-import type { ProviderNames, ProviderRow } from "../provider-table.ts";
+import { type ProviderNames, type ProviderRow, priceOf } from "../provider-table.ts";
 import type { DeploymentConfig, RouterSettings } from "../router-config.ts";
 import { createHealth, type DeploymentHealth } from "../routing/cooldowns.ts";
 import { createOutputLimits } from "./output-limits.ts";
@@ -82,6 +82,7 @@ export function createDeploymentFactory(parts: DeploymentParts): DeploymentFacto
         deployment: id,
         defaultParams: hasKeys(config.defaultParams) ? encoder.encode(JSON.stringify(config.defaultParams)) : undefined,
         headers: { ...config.headers },
+        providerRow: provider.adapterRow,
         settings: { ...parts.env.providers.get(provider.id)?.settings, ...config.settings },
         dropParams: config.dropParams ?? (settings.dropParams || parts.env.dropParams),
         allowedOpenaiParams: [...config.allowedOpenaiParams],
@@ -122,11 +123,9 @@ function listedPrice(parts: DeploymentParts, config: DeploymentConfig, row: Prov
   const base = config.baseModel;
   if (base !== undefined) {
     const named = parts.names.split(base);
-    return named === undefined
-      ? parts.prices.source(row.id, base)
-      : parts.prices.source(named.provider.id, named.model);
+    return named === undefined ? priceOf(parts.prices, row, base) : priceOf(parts.prices, named.provider, named.model);
   }
-  return row.free === true ? () => freePrice : parts.prices.source(row.id, model);
+  return row.free === true ? () => freePrice : priceOf(parts.prices, row, model);
 }
 
 function assumedOutput(env: RouterEnvironment, config: DeploymentConfig, documented: number | undefined): number {

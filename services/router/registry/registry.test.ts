@@ -16,11 +16,11 @@ function registryOf(yaml: string, variables: Readonly<Record<string, string>> = 
   const { config } = parseRouterConfig(parseYaml(yaml, "config.yaml", variables));
   const sealer = createSealer(new Secret("salt"));
   return createRegistry(config, {
-    env: readRouterEnv(variables),
+    env: readRouterEnv(variables, config.providers),
     settings: config.settings,
     sealer,
     prices: noPrices,
-    names: createProviderNames(),
+    names: createProviderNames(config.providers),
   });
 }
 
@@ -69,7 +69,7 @@ router_settings: {model_group_alias: {short: gpt}}
     ["gpt-4o", "gpt-4o: openai gpt-4o"],
     ["mock/echo", "mock/echo: mock echo"],
     ["ollama/llama3", "ollama/llama3: ollama llama3"],
-    ["ollama_chat/llama3", "ollama_chat/llama3: ollama llama3"],
+    ["ollama_chat/llama3", "ollama_chat/llama3: ollama_chat llama3"],
     ["deepseek/x", undefined],
     ["deepseek-chat", undefined],
     ["nobody/x", undefined],
@@ -119,4 +119,14 @@ test("groups made on demand are bounded", () => {
   for (let n = 1; n <= 2_000; n++) registry.resolve(`mock/${n}`);
   assert.notEqual(registry.resolve("mock/0"), early);
   assert.equal(registry.resolve("mock/2000"), registry.resolve("mock/2000"));
+});
+
+test("a provider that needs no key answers at an address that somebody gave, not at any local port", () => {
+  assert.equal(registryOf("{}", {}).resolve("llamafile/x"), undefined);
+  assert.equal(registryOf("{}", {}).missingVariable("llamafile/x"), "LLAMAFILE_API_BASE");
+  const given = registryOf("{}", { LLAMAFILE_API_BASE: "http://host/v1" });
+  assert.equal(given.missingVariable("llamafile/x"), undefined);
+  assert.equal(given.resolve("llamafile/x")?.deployments[0]?.target.baseUrl, "http://host/v1");
+  const own = "providers: [{ id: acme, base_url: 'http://acme/v1', needs_key: false }]";
+  assert.equal(registryOf(own, {}).resolve("acme/x")?.deployments[0]?.provider, "acme");
 });

@@ -73,7 +73,8 @@ export function createRegistry(config: RouterConfig, parts: DeploymentParts): Re
     resolve: (name) => find(config.aliases.get(name)?.model ?? name),
     missingVariable(name) {
       const provider = parts.names.split(name)?.provider;
-      return provider !== undefined && maker.lacksKey(provider) ? provider.keyVariables[0] : undefined;
+      if (provider === undefined || maker.isSetUp(provider)) return undefined;
+      return (provider.needsKey ? provider.keyVariables : provider.baseUrlVariables)[0];
     },
     names: [...exact.keys(), ...[...config.aliases].flatMap(([name, { hidden }]) => (hidden ? [] : [name]))],
     patterns: patterns.flatMap(({ name, members }) =>
@@ -92,8 +93,11 @@ function groupsById({ deployments }: ModelGroup): [string, ModelGroup][] {
 
 function createGroupMaker(parts: DeploymentParts) {
   const factory = createDeploymentFactory(parts);
-  const lacksKey = (provider: ProviderRow): boolean =>
-    provider.needsKey && parts.env.providers.get(provider.id)?.credential === undefined;
+  const isSetUp = (provider: ProviderRow): boolean => {
+    const found = parts.env.providers.get(provider.id);
+    if (provider.needsKey) return found?.credential !== undefined;
+    return provider.alwaysServed === true || found?.credential !== undefined || (found?.baseUrl ?? "") !== "";
+  };
 
   const one = ({ config: own, id }: ConfiguredDeployment, captures: readonly string[]): Deployment[] => {
     const model = captures.length === 0 ? own.model : substitute(own.model, captures);
@@ -108,7 +112,7 @@ function createGroupMaker(parts: DeploymentParts) {
     members.flatMap((member) => one(member, captures));
 
   return {
-    lacksKey,
+    isSetUp,
     deployments,
     fromPatterns(patterns: readonly Pattern[], name: string): ModelGroup | undefined {
       for (const { glob, members } of patterns) {
@@ -120,7 +124,7 @@ function createGroupMaker(parts: DeploymentParts) {
     },
     implicit(name: string): ModelGroup | undefined {
       const found = parts.names.split(name);
-      if (found === undefined || lacksKey(found.provider)) return undefined;
+      if (found === undefined || !isSetUp(found.provider)) return undefined;
       return { name, deployments: [factory.implicit(found.provider, found.model)], cools: false };
     },
   };

@@ -20,6 +20,7 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
   const exactInput = BigInt(inputTokens);
   let perOutput = 0n;
   let perInput = 0n;
+  let perSearch = 0n;
   let output = 0;
   let priced = false;
   for (const { deployments } of groups) {
@@ -33,14 +34,16 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
       const outputRate = dearestOutput(rates);
       if (inputRate > perInput) perInput = inputRate;
       if (outputRate > perOutput) perOutput = outputRate;
+      if (rates.toolCall > perSearch) perSearch = rates.toolCall;
     }
   }
+  const searches = BigInt(request.shape?.searchUnits ?? 0) * perSearch;
   const outputTotal = Math.min(output * choices, maxOutputTokens);
   return {
     tokens: inputTokens + outputTotal,
     price: priced
       ? {
-          inputNanoUsd: (exactInput * perInput + million - 1n) / million,
+          inputNanoUsd: (exactInput * perInput + searches + million - 1n) / million,
           outputNanoUsdPerMillion: perOutput,
           outputTokens: outputTotal,
           choices,
@@ -50,7 +53,7 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
 }
 
 function outputTokens({ operation, shape }: InferRequest, deployment: Deployment): number {
-  if (operation === Operation.EMBEDDINGS) return 0;
+  if (isWithoutOutput(operation)) return 0;
   return shape?.maxOutputTokens ?? deployment.assumedOutputTokens;
 }
 
@@ -65,12 +68,17 @@ export function outputCap(
   admitted: number | undefined,
   now: number,
 ): number | undefined {
-  if (request.operation === Operation.EMBEDDINGS) return undefined;
+  if (isWithoutOutput(request.operation)) return undefined;
   if (request.shape?.maxOutputTokens !== undefined || !hasBudget(request)) return admitted;
   const price = deployment.price(now);
   if (price === undefined || dearestOutput(price.base) === 0n) return admitted;
   const assumed = deployment.assumedOutputTokens;
   return admitted === undefined ? assumed : Math.min(admitted, assumed);
+}
+
+/** Vectors and ranks are no tokens. */
+function isWithoutOutput(operation: Operation): boolean {
+  return operation === Operation.EMBEDDINGS || operation === Operation.RERANK;
 }
 
 function hasBudget({ caller }: InferRequest): boolean {

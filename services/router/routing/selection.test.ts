@@ -155,6 +155,12 @@ test("estimates cover the dearest deployment and every choice", () => {
   assert.equal(estimateCall(limited, [group(deployment("c"))], 0).price, undefined);
   const embedding = call({ operation: Operation.EMBEDDINGS });
   assert.equal(estimateCall(embedding, [group(cheap)], 0).price?.outputTokens, 0);
+  const searched = deployment("d", {
+    price: () => ({ base: { ...freePrice.base, input: 1_000_000n, toolCall: 7_000_000n }, tiers: [] }),
+  });
+  const rerank = call({ operation: Operation.RERANK, shape: { inputTokens: 10, choices: 1, searchUnits: 2 } });
+  const ranked = estimateCall(rerank, [group(searched)], 0);
+  assert.deepEqual([ranked.tokens, ranked.price?.inputNanoUsd, ranked.price?.outputTokens], [10, 24n, 0]);
 });
 
 test("a budget sends what was assumed upstream as the limit", () => {
@@ -172,6 +178,7 @@ test("a budget sends what was assumed upstream as the limit", () => {
     [{ caller: budget, shape: limit }, undefined, undefined],
     [{ caller: budget, shape: limit }, 3, 3],
     [{ caller: budget, operation: Operation.EMBEDDINGS }, undefined, undefined],
+    [{ caller: budget, operation: Operation.RERANK }, undefined, undefined],
   ];
   const dear = deployment("a", { price: () => ({ base: { ...freePrice.base, output: 1n }, tiers: [] }) });
   for (const [request, admitted, expected] of cases)

@@ -76,7 +76,7 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
   const sealer = createSealer(new Secret("salt"));
   const service = await createRouterService({
     config,
-    env: readRouterEnv(env),
+    env: readRouterEnv(env, config.providers),
     inference: createLocalClient(InferenceService, options.adapter.implementation),
     admitter,
     sealer,

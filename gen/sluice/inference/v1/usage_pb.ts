@@ -77,7 +77,7 @@ export type Usage = Message<"sluice.inference.v1.Usage"> & {
   outputAudioTokens: bigint;
 
   /**
-   * Billed searches and other server-side tool calls.
+   * Billed searches and other server-side tool calls; the search units of a rerank.
    *
    * @generated from field: uint64 tool_calls = 9;
    */

@@ -1,13 +1,14 @@
+import { openAiRows } from "#catalog/catalog.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Provider } from "../../provider.ts";
 import { type ChatProvider, createMessagesOverChat } from "../../translate/messages-over-chat.ts";
 import { classifyError } from "./errors.ts";
 import { createOpenAiExchange } from "./exchange.ts";
-import { loadRows, type ProviderRow } from "./provider-row.ts";
+import type { ProviderRow } from "./provider-row.ts";
 
-/** The providers of providers.json. */
+/** The providers of the catalog that speak OpenAI's format. */
 export function createOpenAiCompatibleProviders(): Provider[] {
-  return loadRows().map(createOpenAiCompatibleProvider);
+  return openAiRows().map(createOpenAiCompatibleProvider);
 }
 
 /** A provider that speaks OpenAI's format. Anthropic's messages are translated to chat completions and back. */

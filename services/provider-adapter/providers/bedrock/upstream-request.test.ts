@@ -1,0 +1,57 @@
+import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import { Secret } from "#chassis/secret.ts";
+import type { ProviderCall } from "../../provider.ts";
+import { providerCall } from "../../translate/testing/provider-call.ts";
+import { bedrockModel } from "./bedrock-model.ts";
+import { upstreamRequest } from "./upstream-request.ts";
+
+const keys = new Secret(JSON.stringify({ aws_access_key_id: "AKID", aws_secret_access_key: "secret" }));
+
+function request(changes: Partial<ProviderCall>) {
+  const call = providerCall({}, { model: "a.b-v1:0", credential: keys, ...changes });
+  return upstreamRequest(call, bedrockModel(call.model), call.body);
+}
+
+test("region and address", () => {
+  const own = (region: string) => `https://bedrock-runtime.${region}.amazonaws.com/model/a.b-v1%3A0/converse`;
+  const cases: readonly [Partial<ProviderCall>, string, string][] = [
+    [{}, own("us-west-2"), "us-west-2"],
+    [{ settings: { aws_region_name: "eu-west-1" } }, own("eu-west-1"), "eu-west-1"],
+    [{ settings: { aws_region_name: "eu-west-1" }, model: "us-east-2/a.b-v1:0" }, own("us-east-2"), "us-east-2"],
+    [
+      { settings: { aws_region_name: "cn-north-1" }, model: "arn:x/y" },
+      "https://bedrock-runtime.cn-north-1.amazonaws.com.cn/model/arn%3Ax%2Fy/converse",
+      "cn-north-1",
+    ],
+    [
+      { baseUrl: "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com", stream: true },
+      "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com/model/a.b-v1%3A0/converse-stream",
+      "eu-west-3",
+    ],
+    [
+      { settings: { aws_bedrock_runtime_endpoint: "http://proxy/bedrock/", aws_region_name: "eu-west-1" } },
+      "http://proxy/bedrock/model/a.b-v1%3A0/converse",
+      "eu-west-1",
+    ],
+  ];
+  for (const [changes, url, region] of cases) {
+    const made = request(changes);
+    deepStrictEqual([made.url, made.awsScope], [url, { region, service: "bedrock" }]);
+  }
+});
+
+test("credentials", () => {
+  const both = JSON.stringify({ api_key: "key", aws_access_key_id: "AKID", aws_secret_access_key: "secret" });
+  for (const credential of ["key", both]) {
+    const made = request({ credential: new Secret(credential) });
+    deepStrictEqual([made.headers.authorization, made.awsScope], ["Bearer key", undefined]);
+  }
+  const given = request({ headers: { authorization: "Custom x", "anthropic-beta": "b", "x-own": "1" } });
+  deepStrictEqual([given.headers.authorization, given.awsScope], ["Custom x", undefined]);
+  deepStrictEqual([given.headers["anthropic-beta"], given.headers["x-own"]], [undefined, "1"]);
+  const half = new Secret('{"aws_access_key_id":"AKID"}');
+  for (const credential of [undefined, half]) throws(() => request({ credential }), /AWS_SECRET_ACCESS_KEY/);
+  throws(() => request({ credential: new Secret("two words") }), /no header can carry/);
+  strictEqual(request({ credential: undefined, baseUrl: "http://own" }).headers.authorization, undefined);
+});

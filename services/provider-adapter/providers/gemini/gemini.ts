@@ -1,0 +1,45 @@
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
+import { type ChatProvider, createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import { createChatExchange, type GeminiHost } from "./chat-exchange.ts";
+import { classifyGoogleError, providerId } from "./classify-error.ts";
+import { batchEmbedContents, createEmbeddingsExchange, type EmbeddingsDialect } from "./embeddings-exchange.ts";
+import { upstreamRequest } from "./upstream-request.ts";
+
+/**
+ * Google AI Studio's native API, https://ai.google.dev/api: chat completions are translated both ways, messages by way of
+ * chat completions, and embeddings.
+ */
+export const gemini: Provider = createGeminiProvider({ id: providerId, request: upstreamRequest }, batchEmbedContents);
+
+/** A provider of Gemini models at a host. */
+export function createGeminiProvider(host: GeminiHost, embeddings: EmbeddingsDialect): Provider {
+  const chatProvider: ChatProvider = {
+    id: host.id,
+    upstream: { outputLimitField: "max_completion_tokens" },
+    begin: (call) => createChatExchange(call, host),
+  };
+  return {
+    id: host.id,
+    begin: (call) => begin(call, host, chatProvider, embeddings),
+    classifyError: (status, headers, body) => classifyGoogleError(host.id, status, headers, body),
+  };
+}
+
+function begin(call: ProviderCall, host: GeminiHost, chat: ChatProvider, embeddings: EmbeddingsDialect): Exchange {
+  switch (call.operation) {
+    case Operation.CHAT_COMPLETIONS:
+      return createChatExchange(call, host);
+    case Operation.MESSAGES:
+      return createMessagesOverChat(call, chat);
+    case Operation.EMBEDDINGS:
+      return createEmbeddingsExchange(call, host, embeddings);
+    default:
+      throw gatewayError(
+        Reason.OPERATION_UNSUPPORTED,
+        "Gemini offers chat completions, messages and embeddings, not this operation.",
+      );
+  }
+}

@@ -1,0 +1,44 @@
+import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import { Secret } from "#chassis/secret.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { JsonObject, ProviderCall } from "../../provider.ts";
+import { bodyObject, fixture, fixtureEvents, providerCall, texts } from "../../translate/testing/provider-call.ts";
+import { vertexAi } from "./vertex-ai.ts";
+
+const question: JsonObject = { max_tokens: 9, messages: [{ role: "user", content: "Hi" }] };
+
+function begin(changes: Partial<ProviderCall> = {}) {
+  const settings = { vertex_project: "p", vertex_location: "us-east5" };
+  const call = { model: "claude-sonnet-4-5@20250929", credential: new Secret("ya29.x"), settings };
+  return vertexAi.begin(providerCall(question, { ...call, ...changes }));
+}
+
+test("the model stands in the address, the version in the body", () => {
+  const headers = { "anthropic-version": "2023-06-01", "anthropic-beta": "b-1" };
+  for (const operation of [Operation.CHAT_COMPLETIONS, Operation.MESSAGES]) {
+    const { request } = begin({ operation, headers });
+    strictEqual(
+      request.url,
+      "https://us-east5-aiplatform.googleapis.com/v1beta1/projects/p/locations/us-east5/publishers/anthropic/models/claude-sonnet-4-5@20250929:rawPredict",
+    );
+    deepStrictEqual(bodyObject(request.body), { ...question, anthropic_version: "vertex-2023-10-16" });
+    deepStrictEqual(
+      [request.headers.authorization, request.headers["anthropic-beta"], request.headers["x-api-key"]],
+      ["Bearer ya29.x", "b-1", undefined],
+    );
+  }
+  strictEqual(begin({ stream: true }).request.url.endsWith(":streamRawPredict"), true);
+});
+
+test("answers are Anthropic's", () => {
+  const events = fixtureEvents("answer.chunks.txt");
+  const exchange = begin({ operation: Operation.MESSAGES, stream: true });
+  deepStrictEqual(texts([...exchange.decodeEvents(events), ...exchange.finish()]), texts(events));
+  strictEqual(exchange.outcome().finishReason, "tool_calls");
+  strictEqual(bodyObject(begin().decodeBody(fixture("answer.json"))).object, "chat.completion");
+});
+
+test("other operations are refused", () => {
+  throws(() => begin({ operation: Operation.EMBEDDINGS }), /Claude offers/);
+});

@@ -1,0 +1,41 @@
+import { gatewayError } from "#chassis/errors.ts";
+import { editJson } from "#chassis/json-members.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { Exchange, ProviderCall } from "../../provider.ts";
+import { anthropic } from "../anthropic/anthropic.ts";
+import { publisherRequest } from "./upstream-request.ts";
+
+/** Never spoken to: the request is sent to Vertex AI's address. */
+const placeholder = "https://anthropic.invalid";
+
+/**
+ * A call to a Claude model on Vertex AI: Anthropic's own exchange, whose request goes to `rawPredict` with the model in
+ * the address and the API's version in the body.
+ * https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+ */
+export function createClaudeExchange(call: ProviderCall): Exchange {
+  if (call.operation !== Operation.CHAT_COMPLETIONS && call.operation !== Operation.MESSAGES) {
+    throw gatewayError(
+      Reason.OPERATION_UNSUPPORTED,
+      "Claude offers chat completions and messages, not this operation.",
+    );
+  }
+  const inner = anthropic.begin({ ...call, credential: undefined, baseUrl: placeholder });
+  const body = editJson(inner.request.body, {
+    remove: ["model"],
+    setIfAbsent: { anthropic_version: '"vertex-2023-10-16"' },
+  });
+  const betas = inner.request.headers["anthropic-beta"];
+  const request = publisherRequest(call, "anthropic", call.stream ? "streamRawPredict" : "rawPredict", body);
+  return {
+    request: betas === undefined ? request : { ...request, headers: { ...request.headers, "anthropic-beta": betas } },
+    get progress() {
+      return inner.progress ?? "open";
+    },
+    decodeBody: (answer) => inner.decodeBody(answer),
+    decodeEvents: (events) => inner.decodeEvents(events),
+    finish: () => inner.finish(),
+    outcome: () => inner.outcome(),
+  };
+}

@@ -79,6 +79,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     async stop() {
       child.kill("SIGTERM");
       await exited;
+      const cluster = /PostgreSQL in (\/var\/tmp\/sluice-[0-9a-f]+)\)/.exec(output)?.[1];
+      if (cluster !== undefined) await rm(cluster, { recursive: true, force: true });
     },
   };
 }

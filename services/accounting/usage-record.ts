@@ -2,7 +2,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Settlement, type UsageRecorded, UsageStatusSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { OperationSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { type Cost, CostState, CostStateSchema, type Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
+import { type Cost, CostState, CostStateSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type Quantities, readAmounts } from "./amounts.ts";
 
 /** What one call takes out of one scope. */
@@ -64,29 +64,23 @@ export function readUsage(event: UsageRecorded, nowMs: number): ReadUsage {
     endedAtMs,
     leaseOwner: text(event.leaseOwner),
     unpriced: event.cost?.state !== CostState.PRICED,
-    row: {
-      day,
-      record_id: recordId,
-      operation: enumName(OperationSchema, event.operation),
-      status: enumName(UsageStatusSchema, event.status),
-      ...textColumns(event),
-      tags: event.tags.slice(0, maxTags).map(text),
-      stream: event.stream,
-      ...usageColumns(event.usage),
-      cost_nano_usd: String(costNanoUsd),
-      cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
-      started_at: new Date(startedAtMs).toISOString(),
-      ended_at: new Date(endedAtMs).toISOString(),
-      first_payload_at: firstPayloadAtMs === undefined ? null : new Date(firstPayloadAtMs).toISOString(),
-      settlements: charges.map(settlementColumn),
-      attempted_retries: Math.min(event.attemptedRetries, maxText),
-      attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
-    },
+    row: rowOf(event, { day, recordId, startedAtMs, endedAtMs, firstPayloadAtMs, costNanoUsd, charges }),
   };
 }
 
-function textColumns(event: UsageRecorded): Record<string, string> {
+interface ReadParts extends Pick<ReadUsage, "day" | "recordId" | "endedAtMs" | "costNanoUsd" | "charges"> {
+  readonly startedAtMs: number;
+  readonly firstPayloadAtMs: number | undefined;
+}
+
+/** The row in one literal: every call makes one. */
+function rowOf(event: UsageRecorded, read: ReadParts): ReadUsage["row"] {
+  const { usage, tags } = event;
   return {
+    day: read.day,
+    record_id: read.recordId,
+    operation: enumName(OperationSchema, event.operation),
+    status: enumName(UsageStatusSchema, event.status),
     call_id: text(event.callId),
     model: text(event.model),
     model_group: text(event.modelGroup),
@@ -100,11 +94,8 @@ function textColumns(event: UsageRecorded): Record<string, string> {
     end_user: text(event.endUser),
     lease_owner: text(event.leaseOwner),
     finish_reason: text(event.finishReason),
-  };
-}
-
-function usageColumns(usage: Usage | undefined): Record<string, string | boolean> {
-  return {
+    tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map(text),
+    stream: event.stream,
     input_tokens: count(usage?.inputTokens),
     output_tokens: count(usage?.outputTokens),
     cache_read_tokens: count(usage?.cacheReadTokens),
@@ -115,6 +106,14 @@ function usageColumns(usage: Usage | undefined): Record<string, string | boolean
     output_audio_tokens: count(usage?.outputAudioTokens),
     tool_calls: count(usage?.toolCalls),
     usage_estimated: usage?.estimated ?? false,
+    cost_nano_usd: String(read.costNanoUsd),
+    cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
+    started_at: new Date(read.startedAtMs).toISOString(),
+    ended_at: new Date(read.endedAtMs).toISOString(),
+    first_payload_at: read.firstPayloadAtMs === undefined ? null : new Date(read.firstPayloadAtMs).toISOString(),
+    settlements: read.charges.map(settlementColumn),
+    attempted_retries: Math.min(event.attemptedRetries, maxText),
+    attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
   };
 }
 

@@ -49,6 +49,7 @@ const scalar = /^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|fa
  */
 export function findMembers(bytes: Uint8Array): JsonMember[] {
   const members: JsonMember[] = [];
+  const text = viewOf(bytes);
   const opened = skipSpace(bytes, 0);
   if (bytes[opened] !== openBrace) throw new JsonObjectProblem("expected a JSON object");
   let start = opened + 1;
@@ -62,9 +63,9 @@ export function findMembers(bytes: Uint8Array): JsonMember[] {
     const afterName = skipSpace(bytes, nameEnd);
     if (bytes[afterName] !== colon) throw new JsonObjectProblem(`expected ":" at byte ${afterName}`);
     const valueStart = skipSpace(bytes, afterName + 1);
-    const valueEnd = skipValue(bytes, valueStart);
+    const valueEnd = skipValue(text, valueStart);
     const end = skipSpace(bytes, valueEnd);
-    members.push({ name: readName(bytes, at, nameEnd), start, valueStart, valueEnd, end });
+    members.push({ name: readName(text, at, nameEnd), start, valueStart, valueEnd, end });
     if (bytes[end] === closeBrace) {
       expectEnd(bytes, end + 1);
       return members;
@@ -88,24 +89,29 @@ export function editJson(bytes: Uint8Array, edits: JsonEdits): Uint8Array {
 /** `editJson` for a caller that has found the members already: the input is not scanned a second time. */
 export function editMembers(bytes: Uint8Array, members: readonly JsonMember[], edits: JsonEdits): Uint8Array {
   const { set = {}, setIfAbsent = {}, remove = [] } = edits;
-  const isThere = (name: string) => members.some((member) => member.name === name);
-  const added = Object.entries(set).filter(([name]) => !isThere(name));
-  for (const entry of Object.entries(setIfAbsent)) {
-    if (!isThere(entry[0]) && !Object.hasOwn(set, entry[0])) added.push(entry);
-  }
   const splice = new Splice(bytes, members[0]?.start ?? skipSpace(bytes, 0) + 1);
   for (const member of members) {
     if (Object.hasOwn(set, member.name)) splice.replace(member, set[member.name] ?? "null");
     else if (remove.includes(member.name)) splice.drop();
     else splice.keep(member);
   }
-  for (const [name, value] of added) splice.append(`${JSON.stringify(name)}:${value}`);
+  for (const [name, value] of Object.entries(set)) {
+    if (findMember(members, name) === undefined) splice.append(`${JSON.stringify(name)}:${value}`);
+  }
+  for (const [name, value] of Object.entries(setIfAbsent)) {
+    if (Object.hasOwn(set, name) || findMember(members, name) !== undefined) continue;
+    splice.append(`${JSON.stringify(name)}:${value}`);
+  }
   return splice.finish(members.at(-1)?.end);
 }
 
 /** The member of that name that `JSON.parse` takes: the last one. */
 export function findMember(members: readonly JsonMember[], name: string): JsonMember | undefined {
-  return members.findLast((member) => member.name === name);
+  for (let at = members.length - 1; at >= 0; at -= 1) {
+    const member = members[at];
+    if (member?.name === name) return member;
+  }
+  return undefined;
 }
 
 /** The parsed value of a member. */
@@ -180,8 +186,13 @@ class Splice {
   }
 }
 
-function readName(bytes: Uint8Array, start: number, end: number): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString();
+/** The bytes with the methods of a Buffer, not copied. */
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function readName(bytes: Buffer, start: number, end: number): string {
+  const text = bytes.toString("utf8", start, end);
   if (!text.includes("\\")) return text.slice(1, -1);
   try {
     return String(JSON.parse(text));
@@ -204,14 +215,14 @@ function skipSpace(bytes: Uint8Array, from: number): number {
   }
 }
 
-function skipValue(bytes: Uint8Array, start: number): number {
+function skipValue(bytes: Buffer, start: number): number {
   const first = bytes[start];
   if (first === quote) return skipString(bytes, start);
   if (first === openBrace || first === openBracket) return skipNested(bytes, start);
   let end = start;
   while (isScalarByte(bytes[end])) end += 1;
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
-  if (!scalar.test(text)) throw new JsonObjectProblem(`expected a value at byte ${start}`);
+  if (!scalar.test(bytes.toString("latin1", start, end)))
+    throw new JsonObjectProblem(`expected a value at byte ${start}`);
   return end;
 }
 

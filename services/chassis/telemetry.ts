@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Meter } from "@opentelemetry/api";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
+import { createTallyMeter, HistogramTallies } from "./tally.ts";
 
 /** A process's metrics. Services get a Meter; the scrape text is served by whoever owns the port. */
 export interface Telemetry {
@@ -12,15 +13,17 @@ export interface Telemetry {
 }
 
 export function createTelemetry(): Telemetry {
+  const histograms = new HistogramTallies();
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   const provider = new MeterProvider({ readers: [exporter] });
   const stopProcessMetrics = observeProcess(provider.getMeter("process"));
   return {
-    meter: (name) => provider.getMeter(name),
+    meter: (name) => createTallyMeter(provider.getMeter(name), histograms),
     async scrape() {
       const { resourceMetrics } = await exporter.collect();
-      return serializer.serialize(resourceMetrics);
+      const { resource, scopeMetrics } = resourceMetrics;
+      return serializer.serialize({ resource, scopeMetrics: [...scopeMetrics, histograms.collect()] });
     },
     async close() {
       stopProcessMetrics();

@@ -105,7 +105,8 @@ export class Answer {
     const started = this.#started;
     const upstreamMs = Number(finished.timing?.upstreamTotalUs ?? 0n) / 1000;
     const ownMs = performance.now() - call.startedAt - uploadMs - upstreamMs;
-    const headers = [...startedHeaders(started), ...finishedHeaders(finished), ...serverTiming(ownMs, upstreamMs)];
+    const headers = startedHeaders(started);
+    headers.push(...finishedHeaders(finished), ...serverTiming(ownMs, upstreamMs));
     call.send(started?.status || 200, started?.contentType || "application/json", body, headers);
   }
 

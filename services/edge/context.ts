@@ -4,6 +4,7 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import type { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { RestBinding } from "./rest/rest-binding.ts";
@@ -13,6 +14,7 @@ export interface EdgeClients {
   readonly auth: Client<typeof AuthService>;
   readonly inference: Client<typeof InferenceService>;
   readonly models: Client<typeof ModelService>;
+  readonly requests: Client<typeof RequestService>;
   /** Services whose RPCs carry REST paths; made with `bindRest`. */
   readonly rest: readonly RestBinding[];
 }

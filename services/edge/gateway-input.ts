@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { CallOptionsSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { invalidRequest, type JsonObject } from "./body-json.ts";
@@ -19,14 +18,19 @@ export interface ConsumedInput {
  */
 export function readGatewayInput(body: JsonObject, headers: IncomingHttpHeaders): ConsumedInput {
   const input: GatewayInput = {
-    options: create(CallOptionsSchema),
+    options: {
+      $typeName: CallOptionsSchema.typeName,
+      fallbacks: [],
+      disableFallbacks: false,
+      allowedOpenaiParams: [],
+    },
     tags: [],
     endUser: typeof body.user === "string" ? body.user : "",
     callId: "",
     dropped: [],
   };
   const removed: string[] = [];
-  for (const name of Object.keys(body)) {
+  for (const name in body) {
     const field = gatewayFields.get(name);
     if (field === undefined) continue;
     const value = body[name];

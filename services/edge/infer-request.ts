@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { create } from "@bufbuild/protobuf";
 import { editJson, JsonObjectProblem } from "#chassis/json-members.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { type Caller, CallerSchema, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -41,22 +40,31 @@ export interface RawCall {
 export function readInferRequest(raw: RawCall): InferRequest {
   const body = parseObject(raw.bytes);
   const { input, removed } = readGatewayInput(body, raw.headers);
-  const request = create(InferRequestSchema);
-  request.callId = isCallId(input.callId) ? input.callId : raw.callId;
-  request.operation = raw.operation;
-  request.model = readModel(raw.pathModel || body.model);
+  const model = readModel(raw.pathModel || body.model);
   // Some clients send the flag with everything; embeddings and ranks come whole all the same.
-  request.stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
-  request.contentType = "application/json";
-  request.body = removed.length === 0 ? raw.bytes : cut(raw.bytes, removed);
-  request.caller = callerOf(raw.principal, input);
-  request.shape = readShape(raw.operation, body);
-  request.options = input.options;
+  const stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
+  return {
+    $typeName: InferRequestSchema.typeName,
+    callId: isCallId(input.callId) ? input.callId : raw.callId,
+    operation: raw.operation,
+    model,
+    stream,
+    contentType: "application/json",
+    body: removed.length === 0 ? raw.bytes : cut(raw.bytes, removed),
+    caller: callerOf(raw.principal, input),
+    shape: readShape(raw.operation, body),
+    options: input.options,
+    headers: dialectHeadersOf(raw.headers),
+  };
+}
+
+function dialectHeadersOf(headers: IncomingHttpHeaders): Record<string, string> {
+  const kept: Record<string, string> = {};
   for (const name of dialectHeaders) {
-    const value = raw.headers[name];
-    if (typeof value === "string") request.headers[name] = value;
+    const value = headers[name];
+    if (typeof value === "string") kept[name] = value;
   }
-  return request;
+  return kept;
 }
 
 function readModel(model: unknown): string {
@@ -85,15 +93,17 @@ function cut(bytes: Buffer, remove: readonly string[]): Uint8Array {
 }
 
 function callerOf(principal: Principal, input: GatewayInput): Caller {
-  const caller = create(CallerSchema);
-  caller.kind = principal.kind;
-  caller.keyId = principal.keyId;
-  caller.keyAlias = principal.keyAlias;
-  caller.userId = principal.userId;
-  caller.teamId = principal.teamId;
-  caller.endUser = input.endUser.slice(0, maxNameLength);
-  caller.tags = input.tags.slice(0, maxTags).map((tag) => tag.slice(0, maxNameLength));
-  caller.models = principal.models;
-  caller.scopes = principal.scopes;
-  return caller;
+  const { tags } = input;
+  return {
+    $typeName: CallerSchema.typeName,
+    kind: principal.kind,
+    keyId: principal.keyId,
+    keyAlias: principal.keyAlias,
+    userId: principal.userId,
+    teamId: principal.teamId,
+    endUser: input.endUser.slice(0, maxNameLength),
+    tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map((tag) => tag.slice(0, maxNameLength)),
+    models: principal.models,
+    scopes: principal.scopes,
+  };
 }

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import { Operation, type Shape, ShapeSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { invalidRequest, isObject, type JsonObject } from "./body-json.ts";
 import { estimateTokens } from "./token-estimate.ts";
@@ -35,10 +34,13 @@ function outputLimitNames(operation: Operation): readonly string[] {
  */
 export function readShape(operation: Operation, body: JsonObject): Shape {
   checkInput(operation, body);
-  const shape = create(ShapeSchema);
-  shape.inputTokens = Math.min(operation === Operation.RERANK ? rerankTokens(body) : inputTokens(body), maxUint32);
-  if (operation === Operation.RERANK) shape.searchUnits = searchUnits(body);
-  shape.choices = readChoices(operation, body);
+  const isRerank = operation === Operation.RERANK;
+  const shape: Shape = {
+    $typeName: ShapeSchema.typeName,
+    inputTokens: Math.min(isRerank ? rerankTokens(body) : inputTokens(body), maxUint32),
+    choices: readChoices(operation, body),
+    searchUnits: isRerank ? searchUnits(body) : 0,
+  };
   const limit = readOutputLimit(operation, body);
   if (limit !== undefined) shape.maxOutputTokens = limit;
   return shape;

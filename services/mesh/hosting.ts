@@ -10,6 +10,7 @@ import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { readEnv as readAccountingEnv } from "../accounting/config.ts";
 import { accountingSchema } from "../accounting/db/schema.ts";
@@ -113,7 +114,10 @@ async function hostRouter(start: Start): Promise<void> {
   const service = await createRouterService({
     config: routerConfig.config,
     env: readRouterEnv(file.env, routerConfig.config.providers),
-    inference: peers.client("provider-adapter", InferenceService),
+    adapter: {
+      inference: peers.client("provider-adapter", InferenceService),
+      requests: peers.client("provider-adapter", RequestService),
+    },
     admitter,
     sealer: sealerOf(start),
     log: own,
@@ -128,6 +132,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       auth: peers.client("auth", AuthService),
       inference: peers.client("router", InferenceService),
       models: peers.client("router", ModelService),
+      requests: peers.client("router", RequestService),
       rest: [
         bindRest(KeyService, peers.client("auth", KeyService)),
         bindRest(SpendService, peers.client("accounting", SpendService)),

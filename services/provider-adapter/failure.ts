@@ -129,7 +129,7 @@ export function withoutCredentials(error: ConnectError, credential: Secret | und
 }
 
 /** What of a credential must not be told: all of it and, of several secrets in a JSON object, each. */
-function secretTexts(credential: Secret | undefined): string[] {
+export function secretTexts(credential: Secret | undefined): string[] {
   const whole = credential?.reveal().trim() ?? "";
   const several = whole.startsWith("{") ? Object.values(parseObject(whole) ?? {}).map((value) => textOf(value)) : [];
   return [whole, ...several].filter((secret) => secret.length >= 4);

@@ -1,5 +1,11 @@
-import { create } from "@bufbuild/protobuf";
-import { type Chunk, ChunkSchema, FinishedSchema, StartedSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
+import {
+  ChunkSchema,
+  type Finished,
+  FinishedSchema,
+  type Started,
+  StartedSchema,
+  TimingSchema,
+} from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type InferResponse, InferResponseSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { AdapterEvents } from "./events.ts";
@@ -32,37 +38,38 @@ export class InferAnswer {
     const { target, provider, call } = this.#call;
     this.#firstPayloadMs = this.elapsedMs;
     this.#events.firstPayload(provider.id, this.#firstPayloadMs);
-    const value = create(StartedSchema, {
+    const value: Started = {
+      $typeName: StartedSchema.typeName,
       status: 200,
       contentType: call.stream ? "text/event-stream" : "application/json",
       headers,
       deployment: target.deployment,
       provider: provider.id,
-    });
-    return create(InferResponseSchema, { event: { case: "started", value } });
+      modelGroup: "",
+      attemptedRetries: 0,
+      attemptedFallbacks: 0,
+    };
+    return response({ case: "started", value });
   }
 
   chunk(payloads: Uint8Array[], last: boolean): InferResponse {
-    const value: Chunk = create(ChunkSchema);
-    value.payloads = payloads;
-    value.last = last;
-    const response = create(InferResponseSchema);
-    response.event = { case: "chunk", value };
-    return response;
+    return response({ case: "chunk", value: { $typeName: ChunkSchema.typeName, payloads, last } });
   }
 
   finish(outcome: Outcome): InferResponse {
-    const value = create(FinishedSchema, {
+    const value: Finished = {
+      $typeName: FinishedSchema.typeName,
       usage: this.#usage(outcome.usage),
       finishReason: outcome.finishReason,
       responseModel: outcome.responseModel,
       responseId: outcome.responseId,
       timing: {
+        $typeName: TimingSchema.typeName,
         upstreamFirstPayloadUs: microseconds(this.#firstPayloadMs ?? 0),
         upstreamTotalUs: microseconds(this.elapsedMs),
       },
-    });
-    return create(InferResponseSchema, { event: { case: "finished", value } });
+    };
+    return response({ case: "finished", value });
   }
 
   /** A provider that reports nothing has still read the input. */
@@ -70,6 +77,10 @@ export class InferAnswer {
     if (!usage.estimated || usage.inputTokens > 0n) return usage;
     return { ...usage, inputTokens: BigInt(this.#call.inputTokens) };
   }
+}
+
+function response(event: InferResponse["event"]): InferResponse {
+  return { $typeName: InferResponseSchema.typeName, event };
 }
 
 function microseconds(ms: number): bigint {

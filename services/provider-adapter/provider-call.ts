@@ -59,11 +59,11 @@ export function readCall(
 /** The deployment's headers win over the client's. */
 function readHeaders(client: Record<string, string>, deployment: Record<string, string>): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(client)) {
+  for (const name in client) {
     const lower = name.toLowerCase();
-    if (!keptBack.has(lower)) headers[lower] = value;
+    if (!keptBack.has(lower)) headers[lower] = client[name] ?? "";
   }
-  for (const [name, value] of Object.entries(deployment)) headers[name.toLowerCase()] = value;
+  for (const name in deployment) headers[name.toLowerCase()] = deployment[name] ?? "";
   return headers;
 }
 

@@ -85,6 +85,11 @@ export interface Exchange {
    */
   decodeEvents(events: readonly Uint8Array[]): Uint8Array[];
   /**
+   * The payloads of events that go to the client as they are, all at once; undefined where one of them needs a look, and
+   * nothing has happened then. What it cannot do costs an event at a time: what stands before a failure must not be lost.
+   */
+  passEvents?(events: readonly Uint8Array[]): Uint8Array[] | undefined;
+  /**
    * The upstream body is complete: returns the closing payloads, which `decodeEvents` has held back (`data: [DONE]`,
    * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
    */
@@ -114,6 +119,13 @@ export interface LocalAnswer {
  */
 export type AuthorizerKind = "aws-sigv4" | "google-token";
 
+/** A question to a provider: how many tokens the input of a call has. */
+export interface TokenCount {
+  readonly request: UpstreamRequest;
+  /** Reads the whole body of a 2xx answer. Throws the error of `upstreamError` where it holds no count. */
+  read(body: Uint8Array): number;
+}
+
 /** How one provider speaks. */
 export interface Provider {
   readonly id: string;
@@ -126,6 +138,8 @@ export interface Provider {
   respondLocally?(call: ProviderCall): LocalAnswer;
   /** Prepares a call. Throws a GatewayError where the provider cannot do what is asked. */
   begin(call: ProviderCall): Exchange;
+  /** Asks how many tokens the input of a call of MESSAGES has; absent where the provider cannot tell. */
+  countTokens?(call: ProviderCall): TokenCount;
   /** Reads a failure: any status of 400 or more, with the body as far as it was read (64 KiB at most). */
   classifyError(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array): UpstreamErrorInit;
 }

@@ -31,31 +31,45 @@ export interface UpstreamParts {
   readonly authorizers: Authorizers;
 }
 
-/** Sends a call to its provider and yields what comes back. */
-export async function* askUpstream(
+/**
+ * Sends a call to its provider. Resolves with the answer: its events at once where it came whole, else as they come. The
+ * latter have to be read, or returned, for the connection to be freed.
+ */
+export async function openAnswer(
   { config, upstream, authorizers }: UpstreamParts,
   provider: Provider,
   call: ProviderCall,
   answer: InferAnswer,
   signal: AbortSignal,
-): AsyncGenerator<InferResponse> {
+): Promise<readonly InferResponse[] | AsyncGenerator<InferResponse>> {
   const exchange = provider.begin(call);
   const { request } = exchange;
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
   const complete = authorize === undefined ? request : await authorize(call, request, signal);
   const response = await upstream.send(complete, signal);
+  if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
+    return streamed(config, exchange, response, provider, answer);
+  }
   try {
     if (response.status >= 400) throw await failedAnswer(provider, response);
     if (response.status >= 300)
       throw malformedAnswer(provider.id, "it answered with a redirect, which is not followed");
-    const type = mediaType(response);
-    if (call.stream && !notAStream.has(type)) yield* streamed(config, exchange, response, provider, answer);
-    else yield* whole(config, exchange, response, provider, call, answer);
+    const { body, complete } = await readBody(response, config.maxBodyBytes);
+    if (!complete) throw malformedAnswer(provider.id, `the answer is larger than ${config.maxBodyBytes} bytes`);
+    // An answer that is an error says so here, whatever was asked for.
+    const payload = exchange.decodeBody(body);
+    if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
+    return [
+      answer.start(headersForClient(response.headers)),
+      answer.chunk([payload], true),
+      answer.finish(exchange.outcome()),
+    ];
   } finally {
     response.cancel();
   }
 }
 
+/** Yields the events of a stream, and frees its connection at the end. */
 async function* streamed(
   config: AdapterConfig,
   exchange: Exchange,
@@ -65,29 +79,56 @@ async function* streamed(
 ): AsyncGenerator<InferResponse> {
   const splitter = createSplitter(exchange.framing, config.maxEventBytes);
   const start = () => answer.start(headersForClient(response.headers));
-  let complete = false;
-  while (exchange.progress !== "closed") {
-    const pieces = await (exchange.progress === "closing" ? within(trailerMs, response.read()) : response.read());
-    complete = pieces === undefined;
-    if (pieces === undefined || pieces === "late") break;
-    const payloads: Uint8Array[] = [];
+  try {
+    let complete = false;
+    while (exchange.progress !== "closed") {
+      const pieces = await (exchange.progress === "closing" ? within(trailerMs, response.read()) : response.read());
+      complete = pieces === undefined;
+      if (pieces === undefined || pieces === "late") break;
+      const payloads: Uint8Array[] = [];
+      const failure = decodePieces(splitter, exchange, pieces, payloads);
+      if (payloads.length > 0) {
+        if (!answer.started) yield start();
+        yield answer.chunk(payloads, false);
+      }
+      if (failure !== undefined) throw failure.error;
+    }
+    // A trailer that is late may be half of an event so far.
+    const unfinished = complete ? splitter.end() : undefined;
+    const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
+    const closing = exchange.finish();
+    response.release();
+    if (!answer.started) yield start();
+    if (rest.length > 0) yield answer.chunk(rest, false);
+    yield answer.chunk(closing, true);
+    yield answer.finish(exchange.outcome());
+  } finally {
+    response.cancel();
+  }
+}
+
+/**
+ * Adds the payloads of what has come. A failure is returned with those before it already added: a network read may hold
+ * the last words of an answer and the error behind them.
+ */
+function decodePieces(
+  splitter: Splitter,
+  exchange: Exchange,
+  pieces: readonly Uint8Array[],
+  payloads: Uint8Array[],
+): { readonly error: unknown } | undefined {
+  try {
     for (const piece of pieces) {
       const events = splitter.push(piece);
-      if (events.length > 0) payloads.push(...exchange.decodeEvents(events));
+      if (events.length === 0) continue;
+      const passed = exchange.passEvents?.(events);
+      if (passed !== undefined) payloads.push(...passed);
+      else for (const event of events) payloads.push(...exchange.decodeEvents([event]));
     }
-    if (payloads.length === 0) continue;
-    if (!answer.started) yield start();
-    yield answer.chunk(payloads, false);
+    return undefined;
+  } catch (error) {
+    return { error };
   }
-  // A trailer that is late may be half of an event so far.
-  const unfinished = complete ? splitter.end() : undefined;
-  const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
-  const closing = exchange.finish();
-  response.release();
-  if (!answer.started) yield start();
-  if (rest.length > 0) yield answer.chunk(rest, false);
-  yield answer.chunk(closing, true);
-  yield answer.finish(exchange.outcome());
 }
 
 function createSplitter(framing: Framing | undefined, maxEventBytes: number): Splitter {
@@ -102,24 +143,6 @@ function decodeRest(exchange: Exchange, event: Uint8Array, provider: Provider): 
   } catch (error) {
     throw malformedAnswer(provider.id, "the stream ended in the middle of an event", error);
   }
-}
-
-async function* whole(
-  config: AdapterConfig,
-  exchange: Exchange,
-  response: UpstreamAnswer,
-  provider: Provider,
-  call: ProviderCall,
-  answer: InferAnswer,
-): AsyncGenerator<InferResponse> {
-  const { body, complete } = await readBody(response, config.maxBodyBytes);
-  if (!complete) throw malformedAnswer(provider.id, `the answer is larger than ${config.maxBodyBytes} bytes`);
-  // An answer that is an error says so here, whatever was asked for.
-  const payload = exchange.decodeBody(body);
-  if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
-  yield answer.start(headersForClient(response.headers));
-  yield answer.chunk([payload], true);
-  yield answer.finish(exchange.outcome());
 }
 
 /** Types that are certainly no event stream; others may be one under a wrong name. */

@@ -36,6 +36,8 @@ export class AddressProblem extends Error {
 
 /** Unread bytes at which the provider is made to wait. */
 const highWaterBytes = 256 * 1024;
+/** Addresses kept in memory. */
+const maxAddresses = 1000;
 /** How long the rest of a body may take that nobody reads, so that its connection can be used again. */
 const lingerMs = 1000;
 
@@ -50,14 +52,15 @@ export function createUpstream(config: AdapterConfig): Upstream {
     maxHeaderSize: 64 * 1024,
     connect: { timeout: config.connectTimeoutMs },
   });
+  const addresses = new Map<string, Address>();
   return {
     async send(request, signal) {
       signal.throwIfAborted();
-      const url = parseAddress(request.url);
+      const { origin, path } = addresses.get(request.url) ?? remember(addresses, request.url);
       const call = new UpstreamCall(signal);
       const options = {
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
+        origin,
+        path,
         method: request.method,
         headers: { ...request.headers, "accept-encoding": "identity" },
         body: request.body,
@@ -68,6 +71,20 @@ export function createUpstream(config: AdapterConfig): Upstream {
     },
     close: () => agent.close(),
   };
+}
+
+interface Address {
+  readonly origin: string;
+  readonly path: string;
+}
+
+/** Reads an address and keeps it: there are few, and every call has one. */
+function remember(addresses: Map<string, Address>, text: string): Address {
+  const { origin, pathname, search } = parseAddress(text);
+  const address = { origin, path: `${pathname}${search}` };
+  if (addresses.size >= maxAddresses) addresses.clear();
+  addresses.set(text, address);
+  return address;
 }
 
 function parseAddress(text: string): URL {
@@ -150,9 +167,12 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     // A 1xx head is no answer; the real one follows.
     if (status < 200) return;
     this.status = status;
-    this.headers = Object.fromEntries(
-      Object.entries(headers).map(([name, value = ""]) => [name, Array.isArray(value) ? value.join(", ") : value]),
-    );
+    const joined: Record<string, string> = {};
+    for (const name in headers) {
+      const value = headers[name] ?? "";
+      joined[name] = typeof value === "string" ? value : value.join(", ");
+    }
+    this.headers = joined;
     this.#resolveHead();
   }
 

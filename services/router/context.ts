@@ -3,6 +3,7 @@ import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "#chassis/log.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import type { Admitter } from "./admission/admission.ts";
 import type { RouterEnvironment } from "./config.ts";
 import type { RouterConfig } from "./router-config.ts";
@@ -17,12 +18,17 @@ export interface RouterRuntime {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** The provider-adapter, or whatever else implements the contracts. */
+export interface AdapterClients {
+  readonly inference: Client<typeof InferenceService>;
+  readonly requests: Client<typeof RequestService>;
+}
+
 /** Everything the router is given. */
 export interface RouterContext {
   readonly config: RouterConfig;
   readonly env: RouterEnvironment;
-  /** The provider-adapter, or whatever else implements the contract. */
-  readonly inference: Client<typeof InferenceService>;
+  readonly adapter: AdapterClients;
   /** Closed by the router, after its last call. */
   readonly admitter: Admitter;
   readonly sealer: Sealer;

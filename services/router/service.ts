@@ -21,14 +21,14 @@ export async function createRouterService(context: RouterContext): Promise<Hoste
     registry,
     names,
     fallbacks: createFallbackLookup(settings),
-    inference: context.inference,
+    inference: context.adapter.inference,
     admitter,
     events: createRouterEvents(context.meter, context.log),
     runtime: context.runtime ?? systemRuntime,
   };
   return {
     name: "router",
-    implementations: createRoutes(core, createModelCatalog(registry, names, prices, env)),
+    implementations: createRoutes(core, createModelCatalog(registry, names, prices, env), context.adapter.requests),
     close: () => admitter.close(),
   };
 }

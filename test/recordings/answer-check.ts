@@ -24,7 +24,7 @@ export interface ClientAnswer {
 /** What is wrong with what the client got; undefined where nothing is. */
 export function answerFault(plan: ExchangePlan, answer: ClientAnswer): string | undefined {
   const { recording } = plan;
-  if (statusOf(recording) >= 400) return errorFault(recording, answer);
+  if (statusOf(recording) >= 400) return errorFault(plan, answer);
   if (isStream(recording)) return streamFault(plan, answer);
   const fault = headFault(answer, "application/json");
   if (fault !== undefined) return fault;
@@ -77,10 +77,16 @@ function brokenStreamFault(
   );
 }
 
+/** A complete stream that its provider ends without the closing mark gets it from the gateway. */
 function eventsFault(events: readonly SseEvent[], recorded: readonly SseEvent[]): string | undefined {
   const asJson = (list: readonly SseEvent[]) => list.map(({ name, data }): JsonObject => ({ event: name, data }));
-  return differenceOf(asJson(events), asJson(recorded), "events");
+  const isMarked = events.length === recorded.length + 1 && events.at(-1)?.data === "[DONE]";
+  const isEnded = recorded.some(({ data }) => objectsOf(objectOf(data).choices).some(hasFinishReason));
+  const own = isMarked && isEnded ? events.slice(0, -1) : events;
+  return differenceOf(asJson(own), asJson(recorded), "events");
 }
+
+const hasFinishReason = ({ finish_reason }: JsonObject) => typeof finish_reason === "string";
 
 /** Whether an event says that the stream failed, in any of the dialects. */
 export function isErrorEvent({ name, data }: SseEvent): boolean {
@@ -95,13 +101,13 @@ function headFault(answer: ClientAnswer, contentType: string): string | undefine
 }
 
 /** Of a rejected credential the gateway says whose it was, so that nobody takes it for the client's own. */
-function errorFault(recording: Recording, answer: ClientAnswer): string | undefined {
+function errorFault({ recording, upstream }: ExchangePlan, answer: ClientAnswer): string | undefined {
   if (answer.status !== statusOf(recording)) {
     return `status ${answer.status} instead of ${statusOf(recording)}: ${answer.text.slice(0, 300)}`;
   }
   const message = messageIn(parsed(answer.text));
   const recorded = messageIn(parsed(textOf(recording.response.body)));
-  if (answer.status === 401 && message === `${recording.provider}: ${recorded}`) return undefined;
+  if (answer.status === 401 && message === `${upstream.id}: ${recorded}`) return undefined;
   return differenceOf(message, recorded, "error message");
 }
 

@@ -8,6 +8,7 @@ import {
   parseObject,
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
+import { type RecordedUpstream, upstreamOf } from "./recorded-upstream.ts";
 import type { Recording } from "./recording.ts";
 import { readSse } from "./sse-reading.ts";
 
@@ -20,8 +21,7 @@ export interface ExchangePlan {
   readonly translated: boolean;
   /** The client's path. */
   readonly path: string;
-  /** The path below the provider's base address. */
-  readonly upstreamPath: string;
+  readonly upstream: RecordedUpstream;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: JsonObject;
   /** The body that the provider has to receive; undefined where none was recorded. */
@@ -45,7 +45,20 @@ const endpoints: Readonly<Record<string, { readonly path: string; readonly minim
   completions: { path: "/v1/completions", minimal: { prompt: "Hello" } },
   embeddings: { path: "/v1/embeddings", minimal: { input: "Hello" } },
   responses: { path: "/v1/responses", minimal: { input: "Hello" } },
+  rerank: { path: "/v1/rerank", minimal: { query: "Hello", documents: ["Hello"] } },
   messages: { path: "/v1/messages", minimal: { max_tokens: 1024, messages: [{ role: "user", content: "Hello" }] } },
+};
+
+/** Why exchanges are left out, but for those that their provider replays alone. */
+const leftOut: Readonly<Record<string, string>> = {
+  "bedrock.invoke": "Bedrock is spoken to over Converse, not Invoke",
+  "bedrock.invoke-stream": "Bedrock is spoken to over Converse, not Invoke",
+  "cohere.generate": "Cohere is spoken to over chat of version 2",
+  "cohere.v1.chat": "the first version of chat is Cohere's former one, and Writer's own",
+  "gemini.embedContent": "AI Studio is asked for several embeddings at once, over batchEmbedContents",
+  "ollama.generate": "Ollama is spoken to over chat",
+  other: "the provider's own, which the gateway does not offer",
+  "other-openai": "conversations, vector stores, fine-tuning: the gateway does not offer them",
 };
 
 /** Client headers that belong to a dialect and pass to the provider. */
@@ -56,27 +69,26 @@ export function modelNameOf({ id }: Recording): string {
   return `exchange-${id}`;
 }
 
-/** The model as the provider was asked for it. */
-export function upstreamModelOf({ request, model, provider }: Recording): string {
-  return textOf(parseObject(textOf(request.body))?.model) || model || `${provider}-model`;
-}
-
 export function planExchange(recording: Recording): Plans {
   // Errors of which nobody wrote down what they answered are chat's.
   const endpoint = recording.endpoint === "error" ? "chat.completions" : recording.endpoint;
   const skipped = skippedBecause(recording, endpoint);
   if (skipped !== undefined) return { skipped };
+  const upstream = upstreamOf(recording, endpoint);
+  if (upstream === undefined) return { skipped: `the provider's row in the catalog has no ${endpoint}` };
   const body = textOf(recording.request.body);
   const recordedBody = body === "" ? undefined : parseObject(body);
   if (body !== "" && recordedBody === undefined) return { skipped: "the recorded request is not a JSON object" };
-  const native = plan(recording, endpoint, endpoint, recordedBody);
-  return endpoint === "messages" ? [native, plan(recording, "chat.completions", endpoint, undefined)] : [native];
+  const native = plan(recording, upstream, endpoint, recordedBody);
+  if (endpoint !== "messages") return [native];
+  return [native, { ...plan(recording, upstream, "chat.completions", undefined), translated: true }];
 }
 
 function skippedBecause({ response, provider }: Recording, endpoint: string): string | undefined {
   if (endpoint === "models") return "the gateway lists models itself";
-  if (endpoints[endpoint] === undefined) return `the gateway has no endpoint for ${endpoint}`;
+  if (endpoints[endpoint] === undefined) return leftOut[endpoint] ?? `the gateway has no endpoint for ${endpoint}`;
   if (typeof response.body !== "string") return "the recorded answer is not text";
+  if (provider === "portkey-gateway" && endpoint === "completions") return "the prompt lies at the provider";
   if (provider === "ollama" && endpoint === "embeddings" && parseObject(response.body)?.embeddings !== undefined) {
     return "the answer is one of Ollama's own API, /api/embed";
   }
@@ -88,16 +100,16 @@ function skippedBecause({ response, provider }: Recording, endpoint: string): st
 
 function plan(
   recording: Recording,
+  upstream: RecordedUpstream,
   endpoint: string,
-  upstreamEndpoint: string,
   recordedBody: JsonObject | undefined,
 ): ExchangePlan {
   return {
     recording,
     endpoint,
-    translated: endpoint !== upstreamEndpoint,
+    translated: false,
     path: endpoints[endpoint]?.path ?? "",
-    upstreamPath: endpoints[upstreamEndpoint]?.path ?? "",
+    upstream,
     headers: recordedBody === undefined ? {} : dialectHeadersOf(recording),
     body: { ...(recordedBody ?? minimalBody(recording, endpoint)), model: modelNameOf(recording) },
     recordedBody,
@@ -139,6 +151,12 @@ export function statusOf({ response }: Recording): number {
   return numberOf(response.status);
 }
 
+/** 7 bytes, or more where that were too many pieces: each takes a turn of the event loop. */
+function pieceSize(body: string): number {
+  const mostPieces = 5000;
+  return Math.max(7, Math.ceil(Buffer.byteLength(body) / mostPieces));
+}
+
 function deliveriesOf({ response }: Recording): Map<string, Delivery> {
   const body = textOf(response.body);
   if (response.kind !== "sse") return new Map([["whole", { body, broken: false }]]);
@@ -146,7 +164,7 @@ function deliveriesOf({ response }: Recording): Map<string, Delivery> {
   const deliveries = new Map<string, Delivery>([
     ["events", { body, chunking: "events", broken: false }],
     ["whole", { body, chunking: "whole", broken: false }],
-    ["7 bytes", { body, chunking: { bytes: 7 }, broken: false }],
+    ["pieces", { body, chunking: { bytes: pieceSize(body) }, broken: false }],
     ["broken off", { body: half, chunking: "events", ending: "cut", broken: true }],
   ]);
   const pieces = listOf(response.chunks).map((chunk) =>

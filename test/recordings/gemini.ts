@@ -175,15 +175,17 @@ function checkError(provider: Provider, recording: Recording): void {
   ok(error.retryable === (status === 429 || status >= 500));
 }
 
-function embeddingsOf({ response }: Recording): JsonObject[] {
+/** AI Studio is asked for several embeddings in one call, never for a single one. */
+function embeddingsOf({ response, provider }: Recording): JsonObject[] {
   const body = objectOf(parseObject(textOf(response.body)));
+  if (provider === "vertex" && isObject(body.embedding)) return [body.embedding];
   return [...objectsOf(body.embeddings), ...objectsOf(body.predictions).map(({ embeddings }) => objectOf(embeddings))];
 }
 
 function checkEmbeddings(provider: Provider, recording: Recording): void {
   const expected = embeddingsOf(recording).map(({ values }) => listOf(values));
   const asked: JsonObject = { input: expected.map((_, at) => `text ${at}`) };
-  const host = parseObject(textOf(recording.response.body))?.predictions === undefined ? gemini : provider;
+  const host = parseObject(textOf(recording.response.body))?.embeddings === undefined ? provider : gemini;
   const exchange = host.begin(callOf(asked, Operation.EMBEDDINGS, false, recording.model));
   const answer = objectOf(
     parseObject(Buffer.from(exchange.decodeBody(Buffer.from(textOf(recording.response.body)))).toString()),

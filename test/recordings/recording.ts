@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
 import { listOf, objectOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
@@ -11,6 +11,8 @@ export interface ReplayResult {
   readonly ran: number;
   /** Recording id and what differed. */
   readonly failures: readonly string[];
+  /** What was replayed; absent where two requests are compared and nothing is replayed. */
+  readonly exchanges?: readonly Recording[];
 }
 
 /** One recorded exchange with a provider. */
@@ -24,6 +26,13 @@ export interface Recording {
   /** Empty where only the answer was recorded. */
   readonly request: JsonObject;
   readonly response: JsonObject;
+}
+
+/** All exchanges there are, the providers by name; none where the folder is not there. */
+export function readAllRecordings(folder: string = recordingsFolder): Recording[] {
+  if (!existsSync(folder)) return [];
+  const files = readdirSync(folder).filter((file) => file.endsWith(".jsonl.gz"));
+  return files.sort().flatMap((file) => readRecordings(folder, file.replace(/\.jsonl\.gz$/, "")));
 }
 
 /** All exchanges of a provider; none where the folder is not there. */
@@ -58,5 +67,5 @@ export function replay(
       failures.push(`${recording.id}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  return { name, ran: recordings.length, failures };
+  return { name, ran: recordings.length, failures, exchanges: recordings };
 }

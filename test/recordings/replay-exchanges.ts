@@ -5,14 +5,6 @@ import type { Recording } from "./recording.ts";
 import { type ReplayStage, upstreamKey } from "./replay-stage.ts";
 import { requestFault } from "./request-check.ts";
 
-/** What became of the exchanges of one provider over one endpoint. */
-export interface EndpointTally {
-  readonly provider: string;
-  readonly endpoint: string;
-  ran: number;
-  passed: number;
-}
-
 /** An exchange that did not pass. */
 export interface ReplayFailure {
   readonly provider: string;
@@ -23,10 +15,11 @@ export interface ReplayFailure {
 }
 
 export interface ReplayReport {
-  readonly tallies: readonly EndpointTally[];
+  /** The ids of the exchanges that went through the gateway. */
+  readonly replayed: ReadonlySet<string>;
   readonly failures: readonly ReplayFailure[];
-  /** By provider and reason, the exchanges that were left out. */
-  readonly skipped: ReadonlyMap<string, number>;
+  /** By id, why an exchange did not. */
+  readonly skipped: ReadonlyMap<string, string>;
   /** Calls that went through the gateway. */
   readonly calls: number;
 }
@@ -39,25 +32,22 @@ const connectionHeaders = new Set(["content-length", "content-encoding", "transf
 
 /** Sends every recorded exchange through the gateway, its answer coming in every way, and compares both ends. */
 export async function replayExchanges(stage: ReplayStage, recordings: readonly Recording[]): Promise<ReplayReport> {
-  const tallies = new Map<string, EndpointTally>();
-  const skipped = new Map<string, number>();
+  const replayed = new Set<string>();
+  const skipped = new Map<string, string>();
   const failures: ReplayFailure[] = [];
   let calls = 0;
   const replayOne = async (recording: Recording) => {
     const plans = planExchange(recording);
     if ("skipped" in plans) {
-      const reason = `${recording.provider}: ${plans.skipped}`;
-      skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+      skipped.set(recording.id, plans.skipped);
       return;
     }
+    replayed.add(recording.id);
     for (const plan of plans) {
       const { provider, id } = recording;
       const faults = await playPlan(stage, plan);
       calls += plan.deliveries.size;
-      const tally = tallyOf(tallies, provider, plan.endpoint);
-      tally.ran += 1;
-      if (faults.length === 0) tally.passed += 1;
-      else failures.push({ provider, endpoint: plan.endpoint, id, reason: faults.join("; ") });
+      if (faults.length > 0) failures.push({ provider, endpoint: plan.endpoint, id, reason: faults.join("; ") });
     }
   };
   // The longest first, so that none is left alone at the end.
@@ -65,18 +55,7 @@ export async function replayExchanges(stage: ReplayStage, recordings: readonly R
   await inParallel(longestFirst, replayOne);
   const order = recordings.map(({ id }) => id);
   failures.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
-  return { tallies: [...tallies.values()].sort(byName), failures, skipped, calls };
-}
-
-function tallyOf(tallies: Map<string, EndpointTally>, provider: string, endpoint: string): EndpointTally {
-  const name = `${provider} ${endpoint}`;
-  const tally = tallies.get(name) ?? { provider, endpoint, ran: 0, passed: 0 };
-  tallies.set(name, tally);
-  return tally;
-}
-
-function byName(a: EndpointTally, b: EndpointTally): number {
-  return a.provider.localeCompare(b.provider) || a.endpoint.localeCompare(b.endpoint);
+  return { replayed, failures, skipped, calls };
 }
 
 /** What was wrong, by the way in which the answer came; the same fault in all of them is told once. */

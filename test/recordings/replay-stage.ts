@@ -4,7 +4,8 @@ import { type FakeUpstream, type ScriptedAnswer, startFakeUpstream } from "#chas
 import { type Gateway, startGateway } from "../../services/mesh/gateway.ts";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
 import { makeDataDir, removeDataDir } from "../harness/gateway-process.ts";
-import { modelNameOf, upstreamModelOf } from "./exchange-plan.ts";
+import { modelNameOf, planExchange } from "./exchange-plan.ts";
+import { upstreamModelOf } from "./recorded-upstream.ts";
 import type { Recording } from "./recording.ts";
 
 /** The key of every deployment. */
@@ -89,14 +90,15 @@ async function environmentOf(
 /** One attempt only: what a recorded failure becomes is to be seen. */
 function gatewayConfig(recordings: readonly Recording[], url: string): JsonObject {
   return {
-    model_list: recordings.map((recording) => ({
-      model_name: modelNameOf(recording),
-      litellm_params: {
-        model: `${recording.provider}/${upstreamModelOf(recording)}`,
-        api_key: upstreamKey,
-        api_base: `${url}/${recording.id}/v1`,
-      },
-    })),
+    model_list: recordings.flatMap((recording) => {
+      const plans = planExchange(recording);
+      const [plan] = "skipped" in plans ? [] : plans;
+      if (plan === undefined) return [];
+      const { prefix, base, settings } = plan.upstream;
+      const model = `${prefix}/${upstreamModelOf(recording)}`;
+      const params = { model, api_key: upstreamKey, api_base: `${url}/${recording.id}${base}`, ...settings };
+      return [{ model_name: modelNameOf(recording), litellm_params: params }];
+    }),
     router_settings: { num_retries: 0, disable_cooldowns: true },
   };
 }

@@ -1,7 +1,8 @@
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
 import { objectOf, parseObject, without } from "../../services/provider-adapter/translate/json-reading.ts";
 import { differenceOf } from "./difference.ts";
-import { type ExchangePlan, upstreamModelOf } from "./exchange-plan.ts";
+import type { ExchangePlan } from "./exchange-plan.ts";
+import { upstreamModelOf } from "./recorded-upstream.ts";
 import type { SentRequest } from "./replay-stage.ts";
 
 /** What is wrong with what the provider was sent; undefined where nothing is. */
@@ -9,10 +10,15 @@ export function requestFault(plan: ExchangePlan, requests: readonly SentRequest[
   const [request] = requests;
   if (request === undefined || requests.length > 1) return `the provider got ${requests.length} requests`;
   return (
-    differenceOf(request.path, `/v1${plan.upstreamPath.slice("/v1".length)}`, "upstream path") ??
+    pathFault(request.path, plan.upstream.path) ??
     headerFault(plan, request, keys) ??
     bodyFault(plan, objectOf(parseObject(request.body.toString())))
   );
+}
+
+/** Where no query was recorded, any will do. */
+function pathFault(path: string, recorded: string): string | undefined {
+  return differenceOf(recorded.includes("?") ? path : path.replace(/\?.*/, ""), recorded, "upstream path");
 }
 
 /** The provider's key, and the client's key, which no provider may see. */
@@ -21,10 +27,9 @@ export interface Keys {
   readonly client: string;
 }
 
-function headerFault({ headers, recording }: ExchangePlan, request: SentRequest, keys: Keys): string | undefined {
-  const credential =
-    recording.provider === "anthropic" ? request.headers["x-api-key"] : request.headers.authorization?.slice(7);
-  if (credential !== keys.upstream) return "the provider's key is not in its header";
+function headerFault({ headers, upstream }: ExchangePlan, request: SentRequest, keys: Keys): string | undefined {
+  const { [upstream.keyHeader]: credential } = request.headers;
+  if (String(credential).replace(/^Bearer /, "") !== keys.upstream) return "the provider's key is not in its header";
   if (JSON.stringify(request.headers).includes(keys.client)) return "the client's key reached the provider";
   return Object.entries(headers)
     .map(([name, value]) => differenceOf(String(request.headers[name]), value, `header ${name}`))

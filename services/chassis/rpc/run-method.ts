@@ -122,7 +122,7 @@ export class MethodStream implements AsyncIterableIterator<Message, undefined> {
     try {
       const value = messageOf(this.#call.method, result.value);
       this.#settle();
-      resolve({ done: false, value });
+      resolve(value === result.value ? (result as IteratorYieldResult<Message>) : { done: false, value });
     } catch (thrown) {
       this.#onThrown(thrown);
     }

@@ -4,13 +4,16 @@ import type { Dialect } from "../error-body.ts";
 import type { EdgeEvents } from "../events.ts";
 import { restRoutes } from "../rest/rest-routes.ts";
 import type { Route } from "../route-table.ts";
+import { countTokens } from "./count-tokens.ts";
 import { getModel } from "./get-model.ts";
 import { listModels } from "./list-models.ts";
 import { listProviders } from "./list-providers.ts";
+import { listSupportedParams } from "./list-supported-params.ts";
 import { runInference } from "./run-inference.ts";
 import { showLiveness, showReadiness } from "./show-health.ts";
 import { showMetrics } from "./show-metrics.ts";
 import { showWelcome } from "./show-welcome.ts";
+import { transformRequest } from "./transform-request.ts";
 
 /** Every path of the outside. What is not here is a 404. */
 export function createRoutes(context: EdgeContext, events: EdgeEvents, draining: () => boolean): readonly Route[] {
@@ -36,6 +39,15 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
     infer(Operation.RERANK, "openai", ["/v1/rerank", "/v2/rerank", "/rerank"]),
     infer(Operation.RESPONSES, "responses", ["/v1/responses", "/responses", "/openai/v1/responses"]),
     infer(Operation.MESSAGES, "anthropic", ["/v1/messages"]),
+    {
+      method: "POST",
+      access: "key",
+      dialect: "anthropic",
+      paths: ["/v1/messages/count_tokens"],
+      handle: countTokens(context),
+    },
+    { method: "POST", access: "key", paths: ["/utils/transform_request"], handle: transformRequest(context) },
+    { method: "GET", access: "key", paths: ["/utils/supported_openai_params"], handle: listSupportedParams(context) },
     { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
     { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
     open(["/public/providers"], listProviders()),

@@ -19,6 +19,7 @@ import {
   type InferResponse,
   InferResponseSchema,
 } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { type EdgeConfig, readEdgeConfig } from "../config.ts";
@@ -33,6 +34,7 @@ export interface MeshScript {
   infer?: InferScript;
   authenticate?: ServiceImpl<typeof AuthService>["authenticate"];
   health?: () => Promise<HealthReport>;
+  requests?: Partial<ServiceImpl<typeof RequestService>>;
   rest?: readonly RestBinding[];
   config?: Partial<EdgeConfig>;
   now?: () => number;
@@ -70,6 +72,7 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
         listModels: () => ({ models: modelList }),
         getModel: ({ id }) => findModel(id),
       }),
+      requests: createLocalClient(RequestService, script.requests ?? {}),
       rest: script.rest ?? [],
     },
     events,

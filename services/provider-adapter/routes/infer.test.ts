@@ -205,6 +205,14 @@ test("every failure is classified once, and is the only end", async () => {
   }
 });
 
+test("what stands before a failure in the same network read reaches the caller", async () => {
+  for (const broken of ['data: {"error":{"message":"the engine broke"}}\n\n', "data: {oops\n\n"]) {
+    const answer = await call({ headers: sse, body: chunk + broken, chunking: "whole" }, { stream: true });
+    assert.equal(answer.text, chunk);
+    assert.ok(findUpstreamErrorOf(answer), broken);
+  }
+});
+
 test("no credential is in an error, whoever put it there", async () => {
   const other = "sk-proj-0123456789abcdef0123456789";
   const body = JSON.stringify({ error: { message: `wrong key ${key} or ${other}`, code: key } });

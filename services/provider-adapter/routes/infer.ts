@@ -11,7 +11,7 @@ import { type AdapterCall, readCall } from "../provider-call.ts";
 import type { ProviderLookup } from "../provider-lookup.ts";
 import { mockResponse } from "../providers/mock/mock.ts";
 import type { Upstream } from "../upstream.ts";
-import { askUpstream } from "../upstream-answer.ts";
+import { openAnswer } from "../upstream-answer.ts";
 
 /** What the RPC works with. */
 export interface InferParts {
@@ -32,7 +32,10 @@ export function infer(parts: InferParts) {
     let settled = false;
     parts.events.callStarted();
     try {
-      yield* respond(parts, adapterCall, answer, signal);
+      const responses = respond(parts, adapterCall, answer, signal);
+      const ready = responses instanceof Promise ? await responses : responses;
+      if (isGenerator(ready)) yield* ready;
+      else for (const response of ready) yield response;
       settled = true;
       parts.events.callAnswered(provider, answer.elapsedMs);
     } catch (error) {
@@ -49,16 +52,23 @@ export function infer(parts: InferParts) {
   };
 }
 
+/** The events of an answer: all there are, or as they come. */
+type Responses = readonly InferResponse[] | AsyncGenerator<InferResponse>;
+
+function isGenerator(responses: Responses): responses is AsyncGenerator<InferResponse> {
+  return Symbol.asyncIterator in responses;
+}
+
 function respond(
   parts: InferParts,
   { target, provider, call }: AdapterCall,
   answer: InferAnswer,
   signal: AbortSignal,
-): AsyncGenerator<InferResponse> {
+): Responses | Promise<Responses> {
   if (target.mockResponse !== undefined) {
     return playLocally(mockResponse(provider.id, call, target.mockResponse), answer, signal);
   }
   const local = provider.respondLocally?.(call);
   if (local !== undefined) return playLocally(local, answer, signal);
-  return askUpstream(parts, provider, call, answer, signal);
+  return openAnswer(parts, provider, call, answer, signal);
 }

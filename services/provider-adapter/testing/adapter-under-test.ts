@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createSealer } from "#chassis/sealing.ts";
@@ -7,6 +7,7 @@ import { Secret } from "#chassis/secret.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
 import { type Finished, Operation, type Started, type TargetSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { InferenceService, type InferRequestSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { type AdapterConfig, readEnv } from "../config.ts";
 import { createProviderAdapterService } from "../service.ts";
 
@@ -37,6 +38,7 @@ export interface CallSettings {
 export interface AdapterUnderTest {
   seal(key: string): Uint8Array;
   call(settings: CallSettings): Promise<Collected>;
+  readonly requests: Client<typeof RequestService>;
   /** Reads one event of the answer and leaves. */
   firstEvent(settings: CallSettings): Promise<void>;
   /** The metrics, in Prometheus' format. */
@@ -55,11 +57,12 @@ export function startAdapter(config: Partial<AdapterConfig> = {}): AdapterUnderT
     log: createLogger("debug", (line) => logLines.push(line)),
     meter: telemetry.meter("provider-adapter"),
   });
-  const [hosted] = service.implementations;
+  const [hosted, requests] = service.implementations;
   const client = createLocalClient(InferenceService, hosted?.implementation ?? {});
   return {
     seal: (key) => sealer.seal(new Secret(key)),
     call: (settings) => collect(client.infer(requestOf(settings), { signal: settings.signal }), settings),
+    requests: createLocalClient(RequestService, requests?.implementation ?? {}),
     async firstEvent(settings) {
       for await (const _ of client.infer(requestOf(settings))) return;
     },
@@ -72,7 +75,8 @@ export function startAdapter(config: Partial<AdapterConfig> = {}): AdapterUnderT
   };
 }
 
-function requestOf(settings: CallSettings): MessageInitShape<typeof InferRequestSchema> {
+/** The request of a call: a small chat completion unless the settings say otherwise. */
+export function requestOf(settings: CallSettings): MessageInitShape<typeof InferRequestSchema> {
   const { body = { model: "m", messages: [{ role: "user", content: "Hello!" }] } } = settings;
   return {
     callId: "call-1",

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import { type Cost, CostSchema, CostState, type Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
 
 /** Nano-USD per million units: $3 per million tokens is 3000000000n. */
@@ -37,7 +36,7 @@ export function ratesFor(price: ModelPrice, inputTokens: bigint): Rates {
 
 /** What a call costs, rounded half up to a whole nano-USD. An unknown price is UNPRICED, never 0. */
 export function costOf(usage: Usage, price: ModelPrice | undefined): Cost {
-  if (price === undefined) return create(CostSchema, { state: CostState.UNPRICED });
+  if (price === undefined) return { $typeName: CostSchema.typeName, nanoUsd: 0n, state: CostState.UNPRICED };
   const cached = usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens;
   const rates = ratesFor(price, usage.inputTokens + cached);
   // A provider that reports more of a part than of the whole must not make the rest negative.
@@ -51,7 +50,7 @@ export function costOf(usage: Usage, price: ModelPrice | undefined): Cost {
     sum += usage.cacheWriteTokens * rates.cacheWrite + usage.cacheWrite1hTokens * rates.cacheWrite1h;
   }
   if (usage.toolCalls > 0n) sum += usage.toolCalls * rates.toolCall;
-  return create(CostSchema, { nanoUsd: (sum + million / 2n) / million, state: CostState.PRICED });
+  return { $typeName: CostSchema.typeName, nanoUsd: (sum + million / 2n) / million, state: CostState.PRICED };
 }
 
 /** The most that one input token can cost, whether it is read as it is or written to a cache. */

@@ -1,36 +1,105 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { InferenceService, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { admitCall } from "../routing/admit-call.ts";
-import type { RouterCore } from "../routing/model-call.ts";
+import type { ModelCall, RouterCore } from "../routing/model-call.ts";
+
+type Step = IteratorResult<InferResponse, undefined>;
+
+/** Runs one model call. */
+export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceService>["infer"] {
+  return (request, { signal }) => new InferEvents(core, request, signal);
+}
 
 /**
- * Runs one model call. The last chunk waits here until the adapter has said what was used and the journal has it: a
- * client cannot have seen the end of an answer that is not recorded.
+ * The events of one call. The last chunk waits here until the adapter has said what was used and the journal has it: a
+ * client cannot have seen the end of an answer that is not recorded. An iterator by hand: a generator with its promises
+ * for every event costs several times as much. As with a generator, one `next` is asked for at a time.
  */
-export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceService>["infer"] {
-  return async function* infer(request, { signal }) {
-    const admitted = admitCall(core, request, signal);
-    const call = admitted instanceof Promise ? await admitted : admitted;
+class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
+  readonly #core: RouterCore;
+  readonly #request: InferRequest;
+  readonly #signal: AbortSignal;
+  #call: ModelCall | undefined;
+  /** The last chunk, until it may go. */
+  #held: InferResponse | undefined;
+  /** An event that follows what was handed out. */
+  #ready: InferResponse | undefined;
+  #finished = false;
+  #over = false;
+
+  constructor(core: RouterCore, request: InferRequest, signal: AbortSignal) {
+    this.#core = core;
+    this.#request = request;
+    this.#signal = signal;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<Step> {
+    const ready = this.#ready;
+    this.#ready = undefined;
+    if (this.#over) return { done: true, value: undefined };
+    if (ready !== undefined) return { done: false, value: ready };
     try {
-      yield await call.open();
-      let held: InferResponse | undefined;
-      for (;;) {
-        const response = await call.next();
-        const { event } = response;
-        if (event.case === "finished") {
-          call.finish(event.value);
-          if (held !== undefined) yield held;
-          yield response;
-          await call.drain();
-          return;
-        }
-        if (event.case !== "chunk") continue;
-        if (held !== undefined) yield held;
-        held = event.value.last ? response : undefined;
-        if (held === undefined) yield response;
+      const call = this.#call;
+      if (call === undefined) return { done: false, value: await this.#open() };
+      if (this.#finished) {
+        await call.drain();
+        this.#close();
+        return { done: true, value: undefined };
       }
-    } finally {
-      call.close();
+      for (;;) {
+        let response: InferResponse;
+        try {
+          response = call.take(await call.advance());
+        } catch (thrown) {
+          throw call.failed(thrown);
+        }
+        const value = this.#pass(call, response);
+        if (value !== undefined) return { done: false, value };
+      }
+    } catch (error) {
+      this.#close();
+      throw error;
     }
-  };
+  }
+
+  /** Ends the call at once, also while an event is waited for. */
+  async return(): Promise<Step> {
+    this.#close();
+    return { done: true, value: undefined };
+  }
+
+  async #open(): Promise<InferResponse> {
+    const admitted = admitCall(this.#core, this.#request, this.#signal);
+    const call = admitted instanceof Promise ? await admitted : admitted;
+    this.#call = call;
+    if (this.#over) call.close();
+    return call.open();
+  }
+
+  /** What may be handed out now that this has come. */
+  #pass(call: ModelCall, response: InferResponse): InferResponse | undefined {
+    const { event } = response;
+    const held = this.#held;
+    if (event.case === "finished") {
+      call.finish(event.value);
+      this.#finished = true;
+    } else if (event.case !== "chunk") return undefined;
+    else if (event.value.last) {
+      this.#held = response;
+      return held;
+    }
+    if (held === undefined) return response;
+    this.#held = undefined;
+    this.#ready = response;
+    return held;
+  }
+
+  #close(): void {
+    this.#over = true;
+    this.#call?.close();
+  }
 }

@@ -51,7 +51,12 @@ export class Attempt {
 
   /** Waits for the first payload. Returns the adapter's own message, to be completed and passed on. */
   async open(): Promise<{ readonly response: InferResponse; readonly started: Started }> {
-    const response = await this.next();
+    let response: InferResponse;
+    try {
+      response = this.take(await this.advance());
+    } catch (error) {
+      throw this.failed(error);
+    }
     if (response.event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
     const { totalMs, firstPayloadMs, impatient } = this.#limits;
     if (firstPayloadMs !== undefined && firstPayloadMs < totalMs) {
@@ -61,18 +66,21 @@ export class Attempt {
     return { response, started: response.event.value };
   }
 
-  /** The next event. Fails where the stream is over: an answer ends with Finished. */
-  async next(): Promise<InferResponse> {
-    let result: IteratorResult<InferResponse>;
-    try {
-      result = await this.#events.next();
-    } catch (error) {
-      this.#over = true;
-      throw this.#expired === undefined ? error : timeoutError(this.#deployment, this.#expired);
-    }
-    if (result.done !== true) return result.value;
+  /** Asks for the next event. What comes is for `take`; what this or `take` fails with is for `failed`. */
+  advance(): Promise<IteratorResult<InferResponse>> {
+    return this.#events.next();
+  }
+
+  /** The event that came. Throws where the stream is over: an answer ends with Finished. */
+  take(result: IteratorResult<InferResponse>): InferResponse {
+    if (result.done === true) throw brokenAnswer(this.#deployment, "an answer without an end");
+    return result.value;
+  }
+
+  /** The attempt is over by what was thrown. Returns its error: where its clock ended it, that says so. */
+  failed(thrown: unknown): unknown {
     this.#over = true;
-    throw brokenAnswer(this.#deployment, "an answer without an end");
+    return this.#expired === undefined ? thrown : timeoutError(this.#deployment, this.#expired);
   }
 
   /** Lets the adapter end its stream after Finished; whatever it still does is of no interest. */

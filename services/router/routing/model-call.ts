@@ -89,20 +89,26 @@ export class ModelCall {
     }
   }
 
-  /** The next Chunk or Finished. A failure here is final: the client has seen the beginning. */
-  async next(): Promise<InferResponse> {
-    const running = this.#live();
-    try {
-      const response = await running.attempt.next();
-      if (response.event.case === "chunk") this.#settlement.count(response.event.value);
-      return response;
-    } catch (thrown) {
-      if (this.#settlement.done) throw this.#aborted();
-      const failure = readFailure(thrown, running.deployment);
-      this.#noteFailure(failure, running);
-      this.#settlement.breakOff(running, UsageStatus.FAILED);
-      throw failure.error;
-    }
+  /** Asks for the next Chunk or Finished. What comes is for `take`; what `take` or this throws is for `failed`. */
+  advance(): Promise<IteratorResult<InferResponse>> {
+    return this.#live().attempt.advance();
+  }
+
+  /** The event that came. */
+  take(result: IteratorResult<InferResponse>): InferResponse {
+    const response = this.#live().attempt.take(result);
+    if (response.event.case === "chunk") this.#settlement.count(response.event.value);
+    return response;
+  }
+
+  /** Ends the call and returns its error. A failure here is final: the client has seen the beginning. */
+  failed(thrown: unknown): ConnectError {
+    const running = this.#running;
+    if (running === undefined || this.#settlement.done) return this.#aborted();
+    const failure = readFailure(running.attempt.failed(thrown), running.deployment);
+    this.#noteFailure(failure, running);
+    this.#settlement.breakOff(running, UsageStatus.FAILED);
+    return failure.error;
   }
 
   /** Prices and records the call; after it returns, the client may see the end. */
@@ -113,8 +119,8 @@ export class ModelCall {
   }
 
   /** Lets the adapter end its stream after Finished. */
-  async drain(): Promise<void> {
-    await this.#running?.attempt.drain();
+  drain(): Promise<void> | undefined {
+    return this.#running?.attempt.drain();
   }
 
   /** Frees everything. A call that is not recorded yet was given up by its client. */

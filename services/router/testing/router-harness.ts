@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Client, ConnectError } from "@connectrpc/connect";
+import { type Client, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
 import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
 import { createLogger } from "#chassis/log.ts";
@@ -11,6 +11,7 @@ import { parseYaml } from "#chassis/yaml-file.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { InferenceService, InferRequestSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import type { AdmissionRequest, Admitter, CallEnd } from "../admission/admission.ts";
 import { readRouterEnv } from "../config.ts";
@@ -63,6 +64,7 @@ export interface HarnessOptions {
   readonly yaml?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly adapter: ScriptedAdapter;
+  readonly requests?: Partial<ServiceImpl<typeof RequestService>>;
   readonly admitter?: FakeAdmitter;
 }
 
@@ -77,7 +79,10 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
   const service = await createRouterService({
     config,
     env: readRouterEnv(env, config.providers),
-    inference: createLocalClient(InferenceService, options.adapter.implementation),
+    adapter: {
+      inference: createLocalClient(InferenceService, options.adapter.implementation),
+      requests: createLocalClient(RequestService, options.requests ?? {}),
+    },
     admitter,
     sealer,
     log: createLogger("error", () => {}),

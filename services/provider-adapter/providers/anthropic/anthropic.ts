@@ -5,6 +5,7 @@ import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
 import { createChatExchange } from "./chat-exchange.ts";
 import { classifyError, providerId } from "./classify-error.ts";
 import { createMessagesExchange } from "./messages-exchange.ts";
+import { createTokenCount } from "./token-count.ts";
 
 /**
  * Anthropic's native Messages API, https://platform.claude.com/docs/en/api/messages: a Messages call passes through, a
@@ -13,6 +14,7 @@ import { createMessagesExchange } from "./messages-exchange.ts";
 export const anthropic: Provider = {
   id: providerId,
   begin,
+  countTokens: createTokenCount,
   classifyError,
 };
 

@@ -142,7 +142,7 @@ const novaEfforts: Readonly<Record<string, string>> = { minimal: "low", low: "lo
 
 /**
  * Members of `additionalModelRequestFields` that make a model reason, in the words of its family. `reasoning_effort` of a
- * family that has none for it is refused.
+ * family that has none for it is refused, or passes under its own name where it is allowed.
  */
 export function reasoningFields(
   body: JsonObject,
@@ -162,6 +162,8 @@ export function reasoningFields(
   if (model.family === "openai") return { reasoning_effort: capped };
   if (model.family === "qwen") return { reasoning_config: capped };
   if (model.family === "unknown") return claudeThinking(body, model, limit, settings);
+  if (!isObject(body.thinking) && settings.allowedParams.includes("reasoning_effort"))
+    return { reasoning_effort: effort };
   refuseOrDrop(
     settings,
     isObject(body.thinking) ? "thinking" : "reasoning_effort",

@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectError } from "@connectrpc/connect";
 import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
@@ -44,6 +44,18 @@ test("Vertex AI: instances and predictions, with their tokens", () => {
   const decoded = bodyObject(exchange.decodeBody(Buffer.from(JSON.stringify(answer))));
   deepStrictEqual(decoded.data, [{ object: "embedding", index: 0, embedding: "AACAPwAAAMA=" }]);
   deepStrictEqual([exchange.outcome().usage.inputTokens, exchange.outcome().usage.estimated], [4n, false]);
+});
+
+test("Vertex AI: Gemini Embedding 2 takes one text", () => {
+  const changes = { model: "gemini-embedding-2" };
+  const exchange = begin({ input: ["a"], dimensions: 2 }, vertexAi, changes);
+  strictEqual(exchange.request.url.endsWith("/models/gemini-embedding-2:embedContent"), true);
+  deepStrictEqual(bodyObject(exchange.request.body), { content: { parts: [{ text: "a" }] }, outputDimensionality: 2 });
+  const answer = { embedding: { values: [1, -2] }, usageMetadata: { promptTokenCount: 3 } };
+  const decoded = bodyObject(exchange.decodeBody(Buffer.from(JSON.stringify(answer))));
+  deepStrictEqual(decoded.data, [{ object: "embedding", index: 0, embedding: [1, -2] }]);
+  deepStrictEqual([exchange.outcome().usage.inputTokens, exchange.outcome().usage.estimated], [3n, false]);
+  throws(() => begin({ input: ["a", "b"] }, vertexAi, changes), /one text a call/);
 });
 
 test("what cannot be embedded is refused, and an answer that is none fails", () => {

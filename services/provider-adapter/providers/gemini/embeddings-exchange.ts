@@ -25,6 +25,8 @@ const consumed = new Set(["model", "input", "dimensions", "encoding_format", "us
 /** How the embeddings of a host look; AI Studio and Vertex AI differ. */
 export interface EmbeddingsDialect {
   readonly method: string;
+  /** Takes one text a call. */
+  readonly single?: boolean;
   /** The body of the call for texts. */
   body(texts: readonly string[], options: EmbeddingOptions): JsonObject;
   /** The vectors of an answer; undefined where it has none. */
@@ -57,7 +59,7 @@ export const batchEmbedContents: EmbeddingsDialect = {
 };
 
 /** `publishers/google/models/{model}:predict`, https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api */
-export const predictEmbeddings: EmbeddingsDialect = {
+const predictEmbeddings: EmbeddingsDialect = {
   method: "predict",
   body: (texts, { dimensions, taskType, title }) => ({
     instances: texts.map((content) => ({
@@ -76,12 +78,39 @@ export const predictEmbeddings: EmbeddingsDialect = {
   },
 };
 
+/**
+ * `publishers/google/models/{model}:embedContent`, the only method of Gemini Embedding 2 at Vertex AI.
+ * https://docs.cloud.google.com/dotnet/docs/reference/Google.Cloud.AIPlatform.V1/latest/Google.Cloud.AIPlatform.V1.EmbedContentRequest
+ */
+const embedContent: EmbeddingsDialect = {
+  method: "embedContent",
+  single: true,
+  body: (texts, { dimensions, taskType, title }) => ({
+    content: { parts: texts.map((text) => ({ text })) },
+    ...(taskType === "" ? {} : { taskType }),
+    ...(title === "" ? {} : { title }),
+    ...(dimensions === undefined ? {} : { outputDimensionality: dimensions }),
+  }),
+  vectors: (answer) => vectorsOf([objectOf(answer.embedding)]),
+  tokens: batchEmbedContents.tokens,
+};
+
+/** How Vertex AI embeds with a model. */
+export function vertexEmbeddings(model: string): EmbeddingsDialect {
+  return /(?:^|\/)gemini-embedding-2(?:-|$)/.test(model) ? embedContent : predictEmbeddings;
+}
+
 /** An embeddings call in OpenAI's shape. Texts alone can be embedded; token arrays are OpenAI's own vocabulary. */
 export function createEmbeddingsExchange(call: ProviderCall, host: GeminiHost, dialect: EmbeddingsDialect): Exchange {
   const client = parseObject(decodeText(call.body));
   if (client === undefined) throw gatewayError(Reason.INVALID_REQUEST, "The body has to be a JSON object.");
   const asked: JsonObject = { ...call.defaultParams, ...client };
   const texts = inputTexts(asked.input);
+  if (dialect.single === true && texts.length > 1) {
+    throw gatewayError(Reason.INVALID_REQUEST, `${host.id} embeds one text a call with ${call.model}.`, {
+      param: "input",
+    });
+  }
   refuseOthers(asked, call);
   const base64 = asked.encoding_format === "base64";
   const options: EmbeddingOptions = {

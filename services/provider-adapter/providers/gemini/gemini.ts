@@ -12,10 +12,13 @@ import { upstreamRequest } from "./upstream-request.ts";
  * Google AI Studio's native API, https://ai.google.dev/api: chat completions are translated both ways, messages by way of
  * chat completions, and embeddings.
  */
-export const gemini: Provider = createGeminiProvider({ id: providerId, request: upstreamRequest }, batchEmbedContents);
+export const gemini: Provider = createGeminiProvider(
+  { id: providerId, request: upstreamRequest },
+  () => batchEmbedContents,
+);
 
-/** A provider of Gemini models at a host. */
-export function createGeminiProvider(host: GeminiHost, embeddings: EmbeddingsDialect): Provider {
+/** A provider of Gemini models at a host. `embeddings`: how the host embeds with a model. */
+export function createGeminiProvider(host: GeminiHost, embeddings: (model: string) => EmbeddingsDialect): Provider {
   const chatProvider: ChatProvider = {
     id: host.id,
     upstream: { outputLimitField: "max_completion_tokens" },
@@ -23,7 +26,7 @@ export function createGeminiProvider(host: GeminiHost, embeddings: EmbeddingsDia
   };
   return {
     id: host.id,
-    begin: (call) => begin(call, host, chatProvider, embeddings),
+    begin: (call) => begin(call, host, chatProvider, embeddings(call.model)),
     classifyError: (status, headers, body) => classifyGoogleError(host.id, status, headers, body),
   };
 }

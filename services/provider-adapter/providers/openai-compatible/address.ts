@@ -22,12 +22,17 @@ export function pathFor(row: ProviderRow, call: ProviderCall, path: string, mode
 
 /** The headers of the row; one whose setting is missing is left out. */
 export function rowHeaders(row: ProviderRow, call: ProviderCall, key: string): [string, string][] {
-  return Object.entries(row.headers).flatMap(([header, template]): [string, string][] => {
-    const values = [...template.matchAll(placeholder)].map(([, name = ""]) => headerPart(call, key, name));
-    return values.some((value) => value === "")
-      ? []
-      : [[header, fill(template, (name) => headerPart(call, key, name))]];
-  });
+  const headers: [string, string][] = [];
+  for (const header in row.headers) {
+    let complete = true;
+    const value = fill(row.headers[header] ?? "", (name) => {
+      const part = headerPart(call, key, name);
+      complete &&= part !== "";
+      return part;
+    });
+    if (complete) headers.push([header, value]);
+  }
+  return headers;
 }
 
 /** What a user has to set before a call can be made. */

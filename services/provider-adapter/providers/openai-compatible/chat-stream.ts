@@ -40,9 +40,11 @@ export class ChatStream {
   }
 
   decodeEvents(events: readonly Uint8Array[]): Uint8Array[] {
-    if (!events.every((event) => shapeOf(event) === "json") || telling.test(latin1Of(events))) {
-      return events.filter((event) => this.#pass(event));
-    }
+    return this.passEvents(events) ?? events.filter((event) => this.#pass(event));
+  }
+
+  passEvents(events: readonly Uint8Array[]): Uint8Array[] | undefined {
+    if (!events.every((event) => shapeOf(event) === "json") || telling.test(latin1Of(events))) return undefined;
     this.#first ??= events[0];
     for (const event of events) this.#size.add(event);
     return this.#done ? [] : events.slice();

@@ -44,6 +44,10 @@ class OpenAiExchange implements Exchange {
     return this.#stream.decodeEvents(events);
   }
 
+  passEvents(events: readonly Uint8Array[]): Uint8Array[] | undefined {
+    return this.#stream.passEvents(events);
+  }
+
   finish(): Uint8Array[] {
     return this.#stream.finish();
   }

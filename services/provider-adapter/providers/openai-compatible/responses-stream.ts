@@ -34,7 +34,11 @@ export class ResponsesStream {
   }
 
   decodeEvents(events: readonly Uint8Array[]): Uint8Array[] {
-    if (this.#held.length > 0 || telling.test(latin1Of(events))) return events.filter((event) => this.#pass(event));
+    return this.passEvents(events) ?? events.filter((event) => this.#pass(event));
+  }
+
+  passEvents(events: readonly Uint8Array[]): Uint8Array[] | undefined {
+    if (this.#held.length > 0 || telling.test(latin1Of(events))) return undefined;
     for (const event of events) this.#add(event);
     return events.slice();
   }

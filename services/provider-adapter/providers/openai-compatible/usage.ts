@@ -27,16 +27,19 @@ export function readUsage(value: JsonValue | undefined): Usage | undefined {
   const fresh = all - read - written;
   const reasoning = count(outputDetails.reasoning_tokens) ?? 0;
   const generated = withReasoning(output ?? 0, reasoning, all, count(usage.total_tokens));
-  return create(UsageSchema, {
+  return {
+    $typeName: UsageSchema.typeName,
     inputTokens: BigInt(fresh),
     outputTokens: BigInt(generated),
     cacheReadTokens: BigInt(read),
     cacheWriteTokens: BigInt(written),
+    cacheWrite1hTokens: 0n,
     reasoningTokens: BigInt(Math.min(reasoning, generated)),
     inputAudioTokens: BigInt(Math.min(fresh, count(inputDetails.audio_tokens) ?? 0)),
     outputAudioTokens: BigInt(Math.min(generated, count(outputDetails.audio_tokens) ?? 0)),
     toolCalls: BigInt(count(tools.web_search_requests) ?? 0),
-  });
+    estimated: false,
+  };
 }
 
 /** What is known of an answer without usage: its size. */

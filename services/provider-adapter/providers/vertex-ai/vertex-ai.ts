@@ -1,10 +1,10 @@
 import type { Provider } from "../../provider.ts";
-import { predictEmbeddings } from "../gemini/embeddings-exchange.ts";
+import { vertexEmbeddings } from "../gemini/embeddings-exchange.ts";
 import { createGeminiProvider } from "../gemini/gemini.ts";
 import { createClaudeExchange } from "./claude-exchange.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
 
-const geminiModels = createGeminiProvider({ id: providerId, request: upstreamRequest }, predictEmbeddings);
+const geminiModels = createGeminiProvider({ id: providerId, request: upstreamRequest }, vertexEmbeddings);
 
 /**
  * Vertex AI, https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference: Gemini models speak as

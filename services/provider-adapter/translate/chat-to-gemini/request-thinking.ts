@@ -16,7 +16,7 @@ const budgets: Readonly<Record<string, number>> = {
 /**
  * `generationConfig.thinkingConfig` of `reasoning_effort`, or of Anthropic's `thinking`, which wins as the more exact
  * one. Asking for thinking asks for its summary too. `none` switches thinking off where the model can, else asks for the
- * least. A model that cannot think refuses the parameter. Undefined where nothing was asked for.
+ * least. A model that cannot think, as far as is known, refuses the parameter unless it is allowed by name. Undefined where nothing was asked for.
  */
 export function thinkingConfig(
   chat: JsonObject,
@@ -29,7 +29,8 @@ export function thinkingConfig(
   if (effort === "" || effort === "auto" || effort === "default") return undefined;
   const off = effort === "none" || effort === "disable";
   if (model.thinking === "none" && off) return undefined;
-  if (model.thinking === "none" || !(off || Object.hasOwn(budgets, effort))) {
+  const canThink = model.thinking !== "none" || settings.allowedParams.includes("reasoning_effort");
+  if (!canThink || !(off || Object.hasOwn(budgets, effort))) {
     refuseOrDrop(settings, "reasoning_effort", `This model does not support the reasoning_effort '${effort}'.`);
     return undefined;
   }

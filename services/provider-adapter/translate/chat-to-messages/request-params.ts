@@ -119,7 +119,7 @@ export interface Thinking {
 /**
  * What `reasoning_effort` means for a model: adaptive thinking with an effort, or a token budget below `maxTokens`. An
  * explicit `thinking` wins. `none` switches thinking off where the model can, else asks for the least. A model that
- * cannot think refuses the parameter. Budgeted thinking is left out where the last assistant turn is a tool call
+ * cannot think, as far as is known, refuses the parameter unless it is allowed by name. Budgeted thinking is left out where the last assistant turn is a tool call
  * without its thinking blocks (a client that dropped them): Anthropic would refuse the call.
  */
 export function thinkingOf(
@@ -133,7 +133,8 @@ export function thinkingOf(
   if (isObject(chat.thinking) || effort === "" || effort === "auto" || effort === "default") return {};
   if (effort === "none" || effort === "disable") return withoutThinking(model);
   const budget = Object.hasOwn(budgets, effort) ? budgets[effort] : undefined;
-  if (budget === undefined || model.thinking === "none") {
+  const canThink = model.thinking !== "none" || settings.allowedParams.includes("reasoning_effort");
+  if (budget === undefined || !canThink) {
     refuseOrDrop(settings, "reasoning_effort", `This model does not support the reasoning_effort '${effort}'.`);
     return {};
   }

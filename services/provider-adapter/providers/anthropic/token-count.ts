@@ -1,0 +1,32 @@
+import { gatewayError, upstreamError } from "#chassis/errors.ts";
+import { editJson, JsonObjectProblem } from "#chassis/json-members.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { ProviderCall, TokenCount } from "../../provider.ts";
+import { countOf, decodeText, parseObject } from "../../translate/json-reading.ts";
+import { brokenAnswer } from "./classify-error.ts";
+import { upstreamRequest } from "./upstream-request.ts";
+
+/**
+ * https://platform.claude.com/docs/en/api/messages-count-tokens: the client's bytes with the model in Anthropic's words.
+ * Parameters of the deployment stay out: most of them are unknown there, and an unknown one is refused.
+ */
+export function createTokenCount(call: ProviderCall): TokenCount {
+  const request = upstreamRequest({ ...call, stream: false }, withModel(call), []);
+  return {
+    request: { ...request, url: `${request.url}/count_tokens` },
+    read(body) {
+      const tokens = countOf(parseObject(decodeText(body))?.input_tokens);
+      if (tokens === undefined) throw upstreamError(brokenAnswer("Anthropic's answer is no count of tokens"));
+      return tokens;
+    },
+  };
+}
+
+function withModel({ body, model }: ProviderCall): Uint8Array {
+  try {
+    return editJson(body, { set: { model: JSON.stringify(model) } });
+  } catch (error) {
+    if (!(error instanceof JsonObjectProblem)) throw error;
+    throw gatewayError(Reason.INVALID_REQUEST, "The body has to be a JSON object.", { cause: error });
+  }
+}

@@ -31,14 +31,17 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
 }
 
 /**
- * Prepares the refusal of a request whose body was not read to its end. A short rest is read and forgotten; with a
- * long one, or one of unknown length, the connection closes after the answer.
+ * Prepares the refusal of a request whose body was not read to its end. What still comes is read and forgotten: closing a
+ * connection on unread bytes resets it, and the client may lose the answer. With a long rest the connection closes.
  */
 export function refuse(request: IncomingMessage, response: ServerResponse): void {
-  const length = Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY);
-  if (length > drainBytes) response.setHeader("connection", "close");
+  if (Number(request.headers["content-length"] ?? 0) > drainBytes) response.setHeader("connection", "close");
+  let drained = 0;
   request.removeAllListeners("data");
-  request.resume();
+  request.on("data", (chunk: Buffer) => {
+    drained += chunk.length;
+    if (drained > drainBytes) request.destroy();
+  });
 }
 
 /** The headers of a request as the standard object. */

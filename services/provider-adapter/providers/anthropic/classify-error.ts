@@ -3,6 +3,7 @@ import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject } from "../../provider.ts";
 import { decodeText, isObject, objectOf, parseObject, textOf } from "../../translate/json-reading.ts";
 import { retryAfterMsOf } from "../retry-after.ts";
+import { kindOfStatus } from "../status-kind.ts";
 
 export const providerId = "anthropic";
 
@@ -21,17 +22,8 @@ const statusOfType: Readonly<Record<string, number>> = {
   overloaded_error: 529,
 };
 
-const kindOfStatus: Readonly<Record<number, UpstreamErrorKind>> = {
-  401: UpstreamErrorKind.AUTHENTICATION,
-  403: UpstreamErrorKind.PERMISSION_DENIED,
-  404: UpstreamErrorKind.NOT_FOUND,
-  408: UpstreamErrorKind.TIMEOUT,
-  422: UpstreamErrorKind.UNPROCESSABLE,
-  429: UpstreamErrorKind.RATE_LIMITED,
-  500: UpstreamErrorKind.INTERNAL,
-  502: UpstreamErrorKind.BAD_GATEWAY,
-  503: UpstreamErrorKind.UNAVAILABLE,
-  504: UpstreamErrorKind.TIMEOUT,
+const kinds: Readonly<Record<number, UpstreamErrorKind>> = {
+  ...kindOfStatus,
   529: UpstreamErrorKind.UNAVAILABLE,
 };
 
@@ -86,7 +78,7 @@ function kindOf(status: number, message: string): UpstreamErrorKind {
     const known = phrases.find(([phrase]) => phrase.test(message));
     return known?.[1] ?? UpstreamErrorKind.BAD_REQUEST;
   }
-  return kindOfStatus[status] ?? (status >= 500 ? UpstreamErrorKind.INTERNAL : UpstreamErrorKind.BAD_REQUEST);
+  return kinds[status] ?? (status >= 500 ? UpstreamErrorKind.INTERNAL : UpstreamErrorKind.BAD_REQUEST);
 }
 
 /** Anthropic may say itself whether a retry makes sense, as its own clients heed. */

@@ -3,6 +3,7 @@ import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { EventStreamMessage } from "../../aws-eventstream.ts";
 import { decodeText, numberOf, parseObject, textOf } from "../../translate/json-reading.ts";
 import { retryAfterMsOf } from "../retry-after.ts";
+import { kindOfStatus } from "../status-kind.ts";
 
 export const providerId = "bedrock";
 
@@ -21,18 +22,10 @@ const statusOfException: Readonly<Record<string, number>> = {
   serviceunavailableexception: 503,
 };
 
-const kindOfStatus: Readonly<Record<number, UpstreamErrorKind>> = {
-  401: UpstreamErrorKind.AUTHENTICATION,
-  403: UpstreamErrorKind.PERMISSION_DENIED,
-  404: UpstreamErrorKind.NOT_FOUND,
-  408: UpstreamErrorKind.TIMEOUT,
-  422: UpstreamErrorKind.UNPROCESSABLE,
+const kinds: Readonly<Record<number, UpstreamErrorKind>> = {
+  ...kindOfStatus,
   424: UpstreamErrorKind.INTERNAL,
-  429: UpstreamErrorKind.RATE_LIMITED,
   500: UpstreamErrorKind.UNAVAILABLE,
-  502: UpstreamErrorKind.BAD_GATEWAY,
-  503: UpstreamErrorKind.UNAVAILABLE,
-  504: UpstreamErrorKind.TIMEOUT,
 };
 
 /** What the text of a 400 tells beyond its status; the phrases are Bedrock's and its models'. */
@@ -104,7 +97,7 @@ function kindOf(status: number, exception: string, message: string): UpstreamErr
   if (status === 400 || status === 413) {
     return phrases.find(([phrase]) => phrase.test(message))?.[1] ?? UpstreamErrorKind.BAD_REQUEST;
   }
-  return kindOfStatus[status] ?? (status >= 500 ? UpstreamErrorKind.UNAVAILABLE : UpstreamErrorKind.BAD_REQUEST);
+  return kinds[status] ?? (status >= 500 ? UpstreamErrorKind.UNAVAILABLE : UpstreamErrorKind.BAD_REQUEST);
 }
 
 /** 424 is a model that failed to process the request, which it may do better the next time. */

@@ -1,26 +1,25 @@
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { fitThinking, thinkingOf } from "../../translate/chat-to-messages/request-params.ts";
 import { isObject, objectOf, textOf } from "../../translate/json-reading.ts";
+import { withoutCounterpart } from "../../translate/neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../../translate/unsupported-parameter.ts";
 import type { BedrockModel } from "./bedrock-model.ts";
 
-const isEmpty = (value: JsonValue) => isObject(value) && Object.keys(value).length === 0;
-
 /** OpenAI's parameters without a counterpart at Converse, each with the values that ask for nothing. */
-const unsupported: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  audio: () => false,
-  frequency_penalty: (value) => value === 0,
-  logit_bias: isEmpty,
-  logprobs: (value) => value === false,
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-  n: (value) => value === 1,
-  prediction: () => false,
-  presence_penalty: (value) => value === 0,
-  seed: () => false,
-  store: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  verbosity: (value) => value === "medium",
-};
+const unsupported = withoutCounterpart(
+  "audio",
+  "frequency_penalty",
+  "logit_bias",
+  "logprobs",
+  "modalities",
+  "n",
+  "prediction",
+  "presence_penalty",
+  "seed",
+  "store",
+  "top_logprobs",
+  "verbosity",
+);
 
 /** Anthropic's parameters without one; Bedrock reaches no MCP server and keeps no container. */
 const unsupportedOfMessages: Readonly<Record<string, (value: JsonValue) => boolean>> = {

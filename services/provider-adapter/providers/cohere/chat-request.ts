@@ -1,29 +1,28 @@
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, numberOf, objectOf, textOf } from "../../translate/json-reading.ts";
+import { withoutCounterpart } from "../../translate/neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../../translate/unsupported-parameter.ts";
 import { cohereMessages } from "./chat-request-messages.ts";
 import { addTools } from "./chat-request-tools.ts";
-
-const isEmpty = (value: JsonValue) => isObject(value) && Object.keys(value).length === 0;
 
 /**
  * OpenAI's parameters without a counterpart at Cohere, each with the values that ask for nothing. Any other value is
  * refused, left out (`drop_params`) or passed on (`allowed_openai_params`).
  */
-const unsupported: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  audio: () => false,
-  function_call: () => false,
-  functions: () => false,
-  logit_bias: isEmpty,
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-  n: (value) => value === 1,
-  parallel_tool_calls: (value) => value === true,
-  prediction: () => false,
-  store: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  verbosity: (value) => value === "medium",
-  web_search_options: () => false,
-};
+const unsupported = withoutCounterpart(
+  "audio",
+  "function_call",
+  "functions",
+  "logit_bias",
+  "modalities",
+  "n",
+  "parallel_tool_calls",
+  "prediction",
+  "store",
+  "top_logprobs",
+  "verbosity",
+  "web_search_options",
+);
 
 /** Parameters that are translated below, and hints that change no answer. */
 const consumed = new Set([

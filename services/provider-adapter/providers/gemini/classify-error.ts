@@ -3,21 +3,9 @@ import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { decodeText, isObject, numberOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
 import { retryAfterMsOf } from "../retry-after.ts";
+import { kindOfStatus } from "../status-kind.ts";
 
 export const providerId = "gemini";
-
-const kindOfStatus: Readonly<Record<number, UpstreamErrorKind>> = {
-  401: UpstreamErrorKind.AUTHENTICATION,
-  403: UpstreamErrorKind.PERMISSION_DENIED,
-  404: UpstreamErrorKind.NOT_FOUND,
-  408: UpstreamErrorKind.TIMEOUT,
-  422: UpstreamErrorKind.UNPROCESSABLE,
-  429: UpstreamErrorKind.RATE_LIMITED,
-  500: UpstreamErrorKind.INTERNAL,
-  502: UpstreamErrorKind.BAD_GATEWAY,
-  503: UpstreamErrorKind.UNAVAILABLE,
-  504: UpstreamErrorKind.TIMEOUT,
-};
 
 /** What the text of a 400 tells beyond its status; the phrases are Google's. */
 const phrases: readonly (readonly [RegExp, UpstreamErrorKind])[] = [

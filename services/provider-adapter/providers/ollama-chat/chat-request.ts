@@ -1,29 +1,30 @@
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, numberOf, objectOf, objectsOf, textOf, without } from "../../translate/json-reading.ts";
+import { type IsNeutral, withoutCounterpart } from "../../translate/neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../../translate/unsupported-parameter.ts";
 import { ollamaMessages } from "./chat-request-messages.ts";
-
-const isEmpty = (value: JsonValue) => isObject(value) && Object.keys(value).length === 0;
 
 /**
  * OpenAI's parameters without a counterpart at Ollama, each with the values that ask for nothing. Any other value is
  * refused, left out (`drop_params`) or passed on (`allowed_openai_params`).
  */
-const unsupported: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  audio: () => false,
-  function_call: () => false,
-  functions: () => false,
-  logit_bias: isEmpty,
-  logprobs: (value) => value === false,
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-  n: (value) => value === 1,
-  parallel_tool_calls: (value) => value === true,
-  prediction: () => false,
-  store: (value) => value === false,
-  tool_choice: (value) => value === "auto" || value === "none",
-  top_logprobs: (value) => value === 0,
-  verbosity: (value) => value === "medium",
-  web_search_options: () => false,
+const unsupported: Readonly<Record<string, IsNeutral>> = {
+  ...withoutCounterpart(
+    "audio",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "store",
+    "top_logprobs",
+    "verbosity",
+    "web_search_options",
+  ),
+  tool_choice: (value: JsonValue) => value === "auto" || value === "none",
 };
 
 /** Parameters that are translated below, and hints that change no answer. */

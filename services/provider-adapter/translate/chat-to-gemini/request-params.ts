@@ -1,23 +1,16 @@
-import type { JsonObject, JsonValue } from "../../provider.ts";
+import type { JsonObject } from "../../provider.ts";
 import { isObject, numberOf, objectOf, textOf } from "../json-reading.ts";
+import { withoutCounterpart } from "../neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
 import type { GeminiModel } from "./gemini-models.ts";
 import { geminiSchema } from "./json-schema.ts";
 import { hasThinking, thinkingConfig } from "./request-thinking.ts";
 
-const isEmpty = (value: JsonValue) => isObject(value) && Object.keys(value).length === 0;
-
 /**
  * OpenAI's parameters without a counterpart at Gemini, each with the values that ask for nothing. Any other value is
  * refused, left out (`drop_params`) or passed on (`allowed_openai_params`).
  */
-const unsupported: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  logit_bias: isEmpty,
-  prediction: () => false,
-  service_tier: (value) => value === "auto" || value === "default",
-  store: (value) => value === false,
-  verbosity: (value) => value === "medium",
-};
+const unsupported = withoutCounterpart("logit_bias", "prediction", "service_tier", "store", "verbosity");
 
 /** Parameters that are translated, and hints that change no answer (`user`, `prompt_cache_key`, …). */
 const consumed = new Set([

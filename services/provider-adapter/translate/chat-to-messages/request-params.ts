@@ -1,28 +1,27 @@
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, objectOf, objectsOf, textOf } from "../json-reading.ts";
+import { withoutCounterpart } from "../neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
 import type { ClaudeModel } from "./claude-models.ts";
-
-const isEmpty = (value: JsonValue) => isObject(value) && Object.keys(value).length === 0;
 
 /**
  * OpenAI's parameters without a counterpart at Anthropic, each with the values that ask for nothing. Any other value is
  * refused, left out (`drop_params`) or passed on (`allowed_openai_params`).
  */
-const unsupported: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  audio: () => false,
-  frequency_penalty: (value) => value === 0,
-  logit_bias: isEmpty,
-  logprobs: (value) => value === false,
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-  n: (value) => value === 1,
-  prediction: () => false,
-  presence_penalty: (value) => value === 0,
-  seed: () => false,
-  store: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  verbosity: (value) => value === "medium",
-};
+const unsupported = withoutCounterpart(
+  "audio",
+  "frequency_penalty",
+  "logit_bias",
+  "logprobs",
+  "modalities",
+  "n",
+  "prediction",
+  "presence_penalty",
+  "seed",
+  "store",
+  "top_logprobs",
+  "verbosity",
+);
 
 /** Parameters that are translated elsewhere, and hints that change no answer (`prompt_cache_key`, …). */
 const consumed = new Set([

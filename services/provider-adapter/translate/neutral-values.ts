@@ -1,0 +1,25 @@
+import type { JsonValue } from "../provider.ts";
+import { isObject } from "./json-reading.ts";
+
+/** Whether a parameter with this value asks for nothing, so that it may be left out without a word. */
+export type IsNeutral = (value: JsonValue) => boolean;
+
+/** Values of OpenAI's chat parameters that ask for what happens anyway. A parameter that is absent here has none. */
+const neutral: Readonly<Record<string, IsNeutral>> = {
+  frequency_penalty: (value) => value === 0,
+  logit_bias: (value) => isObject(value) && Object.keys(value).length === 0,
+  logprobs: (value) => value === false,
+  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
+  n: (value) => value === 1,
+  parallel_tool_calls: (value) => value === true,
+  presence_penalty: (value) => value === 0,
+  service_tier: (value) => value === "auto" || value === "default",
+  store: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  verbosity: (value) => value === "medium",
+};
+
+/** A provider's list of parameters that it has no counterpart for, each with its neutral values. */
+export function withoutCounterpart(...names: readonly string[]): Readonly<Record<string, IsNeutral>> {
+  return Object.fromEntries(names.map((name) => [name, neutral[name] ?? (() => false)]));
+}

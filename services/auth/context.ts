@@ -5,6 +5,8 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import type { AuthConfig } from "./config.ts";
+import type { AuthTelemetry } from "./events.ts";
+import type { Announcer } from "./outbox.ts";
 
 /** Everything auth gets from outside. */
 export interface AuthContext {
@@ -18,5 +20,16 @@ export interface AuthContext {
   readonly log: Logger;
   readonly meter: Meter;
   /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** What a route of auth needs. */
+export interface RouteContext {
+  readonly database: Database;
+  readonly announcer: Announcer;
+  readonly spend: Client<typeof SpendService>;
+  readonly masterKeyHash: string | undefined;
+  readonly config: AuthConfig;
+  readonly telemetry: AuthTelemetry;
   readonly clock: () => number;
 }

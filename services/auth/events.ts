@@ -7,28 +7,32 @@ export type AuthenticationOutcome = "master" | "virtual" | "unknown" | "unavaila
 /** What happens in auth, as metrics and log lines: one function per event. Keys appear by the start of their hash. */
 export interface AuthTelemetry {
   authenticated(outcome: AuthenticationOutcome): void;
-  keyGenerated(keyId: string, by: string): void;
-  keysDeleted(keyIds: readonly string[], by: string): void;
+  /** Something was made, changed or deleted: `scope` names it, `by` the user or key that did it. */
+  changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
   announcementFailed(error: unknown): void;
 }
 
 export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
   const lookups = meter.createCounter("sluice.auth.lookups", { description: "Keys looked up, by outcome" });
-  const changes = meter.createCounter("sluice.auth.key.changes", { description: "Virtual keys made and deleted" });
+  const changes = meter.createCounter("sluice.auth.changes", { description: "Changes by administrators, by kind" });
   return {
     authenticated: (outcome) => lookups.add(1, { outcome }),
-    keyGenerated(keyId, by) {
-      changes.add(1, { change: "generated" });
-      log.info("key generated", { key: short(keyId), by: short(by) });
-    },
-    keysDeleted(keyIds, by) {
-      changes.add(keyIds.length, { change: "deleted" });
-      for (const keyId of keyIds) log.info("key deleted", { key: short(keyId), by: short(by) });
+    changed(list, by) {
+      for (const { scope, action } of list) {
+        const kind = scope.slice(0, scope.indexOf(":"));
+        changes.add(1, { kind, action });
+        log.info(`${kind} ${action}`, { scope: shortScope(scope), by: short(by) });
+      }
     },
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };
 }
 
-function short(keyId: string): string {
-  return keyId.slice(0, 8);
+/** A key's scope holds its whole hash. */
+function shortScope(scope: string): string {
+  return scope.startsWith("key:") ? scope.slice(0, 12) : scope;
+}
+
+function short(name: string): string {
+  return /^[0-9a-f]{64}$/.test(name) ? name.slice(0, 8) : name;
 }

@@ -1,104 +1,93 @@
+import { create } from "@bufbuild/protobuf";
 import { addDuration, parseDuration } from "#chassis/duration.ts";
 import { gatewayError } from "#chassis/errors.ts";
-import { errorText } from "#chassis/log.ts";
-import type { GenerateKeyRequest } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { type KeySettings, KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { VirtualKeyRow } from "./db/entities.ts";
-import { readMetadata } from "./metadata.ts";
 import { keyForm } from "./secret-key.ts";
+import { writeDoc } from "./stored-doc.ts";
 
-/** What a request says about a key, checked. */
-export type KeyInput = Omit<
-  VirtualKeyRow,
-  "keyId" | "keyName" | "createdAt" | "createdBy" | "updatedAt" | "version" | "expiresAt"
-> & {
-  /** Undefined means a random one. */
-  readonly key: string | undefined;
-  readonly expiresAt: Date | null;
+/** LiteLLM's kinds of keys: each is short for the routes that such a key may call. */
+const routesOfType: Readonly<Record<string, readonly string[]>> = {
+  default: [],
+  llm_api: ["llm_api_routes"],
+  management: ["management_routes"],
+  read_only: ["info_routes"],
 };
 
-const maxText = 256;
-const maxModels = 1000;
-/** Names with a meaning of their own, for teams and users with model rights. */
-const unbuiltModels: ReadonlySet<string> = new Set(["all-team-models", "no-default-models"]);
-const maxInt = 2_147_483_647n;
-const maxSafe = BigInt(Number.MAX_SAFE_INTEGER);
+const throughputTypes: ReadonlySet<string> = new Set(["", "guaranteed_throughput", "best_effort_throughput"]);
 
-/** Checks a request, `now` being the moment the lifetime starts. @throws INVALID_REQUEST that names the field. */
-export function readKeyInput(request: GenerateKeyRequest, now: Date): KeyInput {
-  if ((request.spend ?? 0n) !== 0n) throw invalid("spend", "cannot be set yet: a key starts with 0");
-  if (!["", "default"].includes(request.keyType ?? "")) throw invalid("key_type", "can only be 'default' yet");
-  const rpmLimit = limit("rpm_limit", request.rpmLimit, maxInt);
-  const maxParallelRequests = limit("max_parallel_requests", request.maxParallelRequests, maxInt);
-  return {
-    key: readKey(request.key),
-    keyAlias: label("key_alias", request.keyAlias),
-    userId: label("user_id", request.userId),
-    teamId: label("team_id", request.teamId),
-    models: readModels(request.models),
-    metadata: readMetadata(request.metadata),
-    expiresAt: readExpiry(request.duration, now),
-    maxBudgetNanoUsd: limit("max_budget", request.maxBudget, undefined),
-    budgetDuration: readBudgetDuration(request.budgetDuration),
-    rpmLimit: rpmLimit === null ? null : Number(rpmLimit),
-    tpmLimit: limit("tpm_limit", request.tpmLimit, maxSafe),
-    maxParallelRequests: maxParallelRequests === null ? null : Number(maxParallelRequests),
-    blocked: request.blocked ?? false,
-  };
-}
-
-function readKey(key: string | undefined): string | undefined {
+/** The key that the caller chose. Undefined means a random one. @throws INVALID_REQUEST where it can be guessed. */
+export function readChosenKey(key: string | undefined): string | undefined {
   if (key === undefined || key === "") return undefined;
   if (keyForm.test(key)) return key;
   throw invalid("key", "must start with sk-, have at least 16 characters and hold no spaces");
 }
 
-function label(field: string, value: string | undefined): string | null {
-  if (value === undefined || value === "") return null;
-  checkText(field, value);
-  return value;
-}
-
-function checkText(field: string, value: string): void {
-  if (value.length > maxText) throw invalid(field, `must have at most ${maxText} characters`);
-  if (!value.isWellFormed() || /\p{Cc}/u.test(value)) throw invalid(field, "must hold no control characters");
-}
-
-function readModels(models: readonly string[]): string[] {
-  if (models.length > maxModels) throw invalid("models", `must name at most ${maxModels} models`);
-  for (const model of models) {
-    if (model === "") throw invalid("models", "must hold no empty name");
-    if (unbuiltModels.has(model)) throw invalid("models", `cannot hold '${model}' yet`);
-    checkText("models", model);
-  }
-  return [...new Set(models)];
-}
-
-function limit(field: string, value: bigint | undefined, most: bigint | undefined): bigint | null {
-  if (value === undefined) return null;
-  if (value < 0n) throw invalid(field, "must not be negative");
-  if (most !== undefined && value > most) throw invalid(field, `must be at most ${most}`);
-  return value;
-}
-
-function readExpiry(duration: string | undefined, now: Date): Date | null {
+/** When a key ends that lives so long from now; null means never. */
+export function readExpiry(duration: string | undefined, now: Date): Date | null {
   if (duration === undefined || duration === "" || duration === "-1") return null;
-  return addDuration(now, parsed("duration", duration));
+  return addDuration(now, parseDuration(duration));
 }
 
-function readBudgetDuration(text: string | undefined): string | null {
-  if (text === undefined || text === "") return null;
-  const { amount, unit } = parsed("budget_duration", text);
-  if (unit === "mo" && amount !== 1) throw invalid("budget_duration", "can be one month, 1mo, but not several");
-  return text;
+/** The routes of a kind of keys. @throws INVALID_REQUEST where there is no such kind. */
+export function routesOf(keyType: string | undefined): readonly string[] {
+  const routes = routesOfType[keyType === undefined || keyType === "" ? "default" : keyType];
+  if (routes !== undefined) return routes;
+  throw invalid("key_type", `must be one of ${Object.keys(routesOfType).join(", ")}`);
 }
 
-function parsed(field: string, text: string) {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    throw invalid(field, `is wrong: ${errorText(error)}`);
+/**
+ * The settings of a key, checked against each other and brought into one form: no text is empty, no model is named twice.
+ * What a single value may be, the bounds of its field say, and they were checked before.
+ */
+export function readKeySettings(given: KeySettings | undefined): KeySettings {
+  const settings = given ?? create(KeySettingsSchema);
+  if (settings.models.includes("")) throw invalid("models", "must hold no empty name");
+  settings.models = [...new Set(settings.models)];
+  for (const [field, type] of [
+    ["rpm_limit_type", settings.rpmLimitType],
+    ["tpm_limit_type", settings.tpmLimitType],
+  ] as const) {
+    if (!throughputTypes.has(type ?? ""))
+      throw invalid(field, "must be guaranteed_throughput or best_effort_throughput");
   }
+  if ((settings.tempBudgetIncrease === undefined) !== (settings.tempBudgetExpiry === undefined)) {
+    throw invalid("temp_budget_increase", "and temp_budget_expiry are given together");
+  }
+  if (settings.autoRotate === true && !settings.rotationInterval) {
+    throw invalid("rotation_interval", "is needed where auto_rotate is set");
+  }
+  if (!isJsonObject(settings.metadata)) throw invalid("metadata", "must be a JSON object");
+  if (settings.metadata?.length === 0) delete settings.metadata;
+  for (const name of ["keyAlias", "userId", "teamId", "organizationId", "projectId", "rotationInterval"] as const) {
+    if (settings[name] === "") delete settings[name];
+  }
+  return settings;
+}
+
+/** The columns of a key's row that its settings decide. */
+export function keyColumns(settings: KeySettings) {
+  return {
+    keyAlias: settings.keyAlias ?? null,
+    userId: settings.userId ?? null,
+    teamId: settings.teamId ?? null,
+    organizationId: settings.organizationId ?? null,
+    projectId: settings.projectId ?? null,
+    doc: writeDoc(KeySettingsSchema, settings),
+  } satisfies Partial<VirtualKeyRow>;
+}
+
+/** When a key is due to be replaced that was made, or replaced, at a moment. */
+export function rotationDue(settings: KeySettings, from: Date): Date | null {
+  if (settings.autoRotate !== true || settings.rotationInterval === undefined) return null;
+  return addDuration(from, parseDuration(settings.rotationInterval));
+}
+
+function isJsonObject(bytes: Uint8Array | undefined): boolean {
+  if (bytes === undefined || bytes.length === 0) return true;
+  const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function invalid(field: string, what: string) {

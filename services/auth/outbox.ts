@@ -5,11 +5,12 @@ import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { AuthContext } from "./context.ts";
 import { Outbox } from "./db/entities.ts";
 import type { AuthTelemetry } from "./events.ts";
+import { keyOfScope } from "./scope.ts";
 
-/** Announces changed keys once the change is committed, and not if it is not. */
-export interface KeyAnnouncer {
-  /** Notes changed keys, in the transaction that changes them. */
-  note(em: SqlEntityManager, keyIds: readonly string[]): Promise<void>;
+/** Announces what has changed once the change is committed, and not if it is not. */
+export interface Announcer {
+  /** Notes changed scopes, in the transaction that changes them. */
+  note(em: SqlEntityManager, scopes: readonly string[]): Promise<void>;
   /** Sends what was noted and committed. Resolves after one try; where that fails, more follow. Never rejects. */
   announce(): Promise<void>;
   close(): Promise<void>;
@@ -18,7 +19,7 @@ export interface KeyAnnouncer {
 const batchSize = 100;
 
 /** Every replica sends what it finds; a row is locked by one of them at a time and removed once it was sent. */
-export function createKeyAnnouncer(context: AuthContext, telemetry: AuthTelemetry): KeyAnnouncer {
+export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry): Announcer {
   const { database, events, config } = context;
   const state: { running: Promise<void> | undefined; again: boolean; closed: boolean; timer?: NodeJS.Timeout } = {
     running: undefined,
@@ -32,9 +33,10 @@ export function createKeyAnnouncer(context: AuthContext, telemetry: AuthTelemetr
     return database.transaction(async (em) => {
       const rows = await em.find(Outbox, {}, { limit: batchSize, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE });
       if (rows.length === 0) return false;
-      const keyIds = rows.flatMap((row) => row.keyIds);
       await em.nativeDelete(Outbox, { id: { $in: rows.map(({ id }) => id) } });
-      events.publish(PrincipalChangedSchema, create(PrincipalChangedSchema, { keyIds }));
+      const keyIds = rows.flatMap((row) => row.keyIds);
+      const scopes = rows.flatMap((row) => row.scopes);
+      events.publish(PrincipalChangedSchema, create(PrincipalChangedSchema, { keyIds, scopes }));
       return rows.length === batchSize;
     });
   }
@@ -62,7 +64,10 @@ export function createKeyAnnouncer(context: AuthContext, telemetry: AuthTelemetr
   }
 
   return {
-    note: async (em, keyIds) => void (await em.insert(Outbox, { keyIds: [...keyIds] })),
+    async note(em, scopes) {
+      const keyIds = scopes.flatMap((scope) => keyOfScope(scope) ?? []);
+      await em.insert(Outbox, { keyIds, scopes: scopes.filter((scope) => keyOfScope(scope) === undefined) });
+    },
     announce,
     async close() {
       state.closed = true;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
+  type CallOptions,
   type Client,
   Code,
   ConnectError,
@@ -12,7 +13,7 @@ import {
   type ServiceImpl,
 } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
-import { callerHeaders } from "#chassis/caller-header.ts";
+import { callerHeaders, masterCaller } from "#chassis/caller-header.ts";
 import { type Database, openDatabase } from "#chassis/database/database.ts";
 import { findGatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
@@ -22,10 +23,13 @@ import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { startTestDatabases, type TestDatabase } from "#chassis/testing/databases.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
-import { type GenerateKeyRequestSchema, KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import type { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
+import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import type { LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { readEnv } from "./config.ts";
 import { VirtualKey } from "./db/entities.ts";
 import { authSchema } from "./db/schema.ts";
@@ -34,8 +38,10 @@ import { createAuthService } from "./service.ts";
 
 const now = Date.UTC(2026, 0, 31, 12);
 const masterKeyHash = hashKey("sk-master");
-const master = { headers: callerHeaders({ kind: "master", keyId: masterKeyHash }) };
-const virtual = (keyId: string) => ({ headers: callerHeaders({ kind: "virtual", keyId }) });
+const master = { headers: callerHeaders(masterCaller(masterKeyHash)) };
+const virtual = (keyId: string) => ({
+  headers: callerHeaders(create(AdminCallerSchema, { keyId, roles: [Role.KEY] })),
+});
 
 interface Setup {
   readonly auth: Client<typeof AuthService>;
@@ -48,7 +54,7 @@ interface Setup {
   close(): Promise<void>;
 }
 
-async function setUp(url: TestDatabase["url"], spendWorks = true): Promise<Setup> {
+async function setUp(url: TestDatabase["url"], spendWorks = true, connected = true): Promise<Setup> {
   const log = createLogger("error", () => undefined);
   const database = await openDatabase({ url, ...authSchema, log });
   const spent = new Map<string, bigint>();
@@ -59,7 +65,7 @@ async function setUp(url: TestDatabase["url"], spendWorks = true): Promise<Setup
     },
   });
   const inner = createInProcessBus(log);
-  const bus = { connected: true };
+  const bus = { connected };
   const events: EventBus = Object.create(inner, { connected: { get: () => bus.connected } });
   const announced: string[] = [];
   events.subscribe(PrincipalChangedSchema, ({ keyIds }) => void announced.push(...keyIds));
@@ -91,16 +97,19 @@ after(() => databases.stop());
 for (const { name, url } of databases.all) {
   test(`a generated key is stored by its hash and authenticates (${name})`, async () => {
     const { auth, keys, database, announced, close } = await setUp(url);
-    const made = await keys.generateKey(
+    const made = await generate(
+      keys,
       {
         keyAlias: "ci",
         duration: "1mo",
         models: ["gpt-4o", "openai/*", "gpt-4o"],
-        maxBudget: 1_500_000_000n,
-        budgetDuration: "30d",
-        rpmLimit: 10n,
-        tpmLimit: 5_000_000_000n,
-        maxParallelRequests: 3n,
+        limits: {
+          maxBudget: 1_500_000_000n,
+          budgetDuration: "30d",
+          rpmLimit: 10n,
+          tpmLimit: 5_000_000_000n,
+          maxParallelRequests: 3n,
+        },
         metadata: Buffer.from('{"a":{"b":[1,"é\\\\u0000 is text"]}}'),
         userId: "u 1",
         teamId: "t",
@@ -125,7 +134,7 @@ for (const { name, url } of databases.all) {
     assert.deepEqual(JSON.parse(Buffer.from(principal.metadata).toString()), { a: { b: [1, "é\\u0000 is text"] } });
     assert.deepEqual(
       principal.scopes.map(({ scope }) => scope),
-      [`key:${made.token}`, "user:u 1", "team:t"],
+      [`key:${made.token}`, "user:u 1", "team:t", "member:t:u%201"],
     );
     const [own] = principal.scopes;
     assert.ok(own?.budgetStart);
@@ -141,7 +150,7 @@ for (const { name, url } of databases.all) {
 
   test(`an empty request makes a key without limits, a budget of 0 is a limit (${name})`, async () => {
     const { auth, keys, close } = await setUp(url);
-    const free = await keys.generateKey({ duration: "-1", spend: 0n, keyType: "default", keyAlias: "" }, master);
+    const free = await generate(keys, { duration: "-1", spend: 0n, keyType: "default", keyAlias: "" }, master);
     const { principal } = await auth.authenticate({ keyHash: free.token });
     assert.deepEqual(
       [principal?.expiresAt, principal?.models, principal?.metadata.length, principal?.scopes.length],
@@ -152,8 +161,9 @@ for (const { name, url } of databases.all) {
       [own?.maxBudgetNanoUsd, own?.rpmLimit, own?.tpmLimit, own?.maxParallelRequests],
       [undefined, undefined, undefined, undefined],
     );
-    const poor = await keys.generateKey(
-      { maxBudget: 0n, rpmLimit: 0n, blocked: true, models: ["all-proxy-models"] },
+    const poor = await generate(
+      keys,
+      { limits: { maxBudget: 0n, rpmLimit: 0n }, blocked: true, models: ["all-proxy-models"] },
       master,
     );
     const answer = await auth.authenticate({ keyHash: poor.token });
@@ -165,15 +175,15 @@ for (const { name, url } of databases.all) {
 
   test(`a chosen key and an alias are unique (${name})`, async () => {
     const { keys, announced, close } = await setUp(url);
-    const made = await keys.generateKey({ key: "sk-chosen-by-the-user", keyAlias: "taken" }, master);
+    const made = await generate(keys, { key: "sk-chosen-by-the-user", keyAlias: "taken" }, master);
     assert.equal(made.key, "sk-chosen-by-the-user");
     announced.length = 0;
-    await refused(keys.generateKey({ key: made.key }, master), Reason.CONFLICT, "key");
-    const duplicate = await refused(keys.generateKey({ keyAlias: "taken" }, master), Reason.CONFLICT, "key_alias");
+    await refused(generate(keys, { key: made.key }, master), Reason.CONFLICT, "key");
+    const duplicate = await refused(generate(keys, { keyAlias: "taken" }, master), Reason.CONFLICT, "key_alias");
     assert.match(duplicate.message, /'taken'/);
     assert.deepEqual(announced, []);
     const race = await Promise.allSettled(
-      Array.from({ length: 8 }, () => keys.generateKey({ keyAlias: "race" }, master)),
+      Array.from({ length: 8 }, () => generate(keys, { keyAlias: "race" }, master)),
     );
     assert.equal(race.filter(({ status }) => status === "fulfilled").length, 1);
     await close();
@@ -181,7 +191,7 @@ for (const { name, url } of databases.all) {
 
   test(`key info shows the spend, to the master key and to the key itself (${name})`, async () => {
     const { keys, spent, close } = await setUp(url);
-    const made = await keys.generateKey({ maxBudget: 7n, metadata: Buffer.from("{}") }, master);
+    const made = await generate(keys, { limits: { maxBudget: 7n }, metadata: Buffer.from("{}") }, master);
     spent.set(`key:${made.token}`, 5n);
     for (const [key, options, echoed] of [
       [made.key, master, made.key],
@@ -191,8 +201,8 @@ for (const { name, url } of databases.all) {
     ] as const) {
       const { key: named, info } = await keys.getKeyInfo({ key }, options);
       assert.equal(named, echoed);
-      assert.deepEqual([info?.spend, info?.maxBudget, info?.keyName], [5n, 7n, made.keyName]);
-      assert.equal(Buffer.from(info?.metadata ?? []).toString(), "{}");
+      assert.deepEqual([info?.spend, info?.settings?.limits?.maxBudget, info?.keyName], [5n, 7n, made.keyName]);
+      assert.equal(Buffer.from(info?.settings?.metadata ?? []).toString(), "{}");
     }
     await refused(keys.getKeyInfo({ key: "sk-nobody-has-this" }, master), Reason.NOT_FOUND, "key");
     await refused(keys.getKeyInfo({ key: "" }, master), Reason.INVALID_REQUEST, "key");
@@ -201,15 +211,48 @@ for (const { name, url } of databases.all) {
     await close();
   });
 
+  test(`an update changes what its mask names, and clears what the update leaves out (${name})`, async () => {
+    const { auth, keys, announced, spent, close } = await setUp(url);
+    const made = await generate(keys, { keyAlias: "before", limits: { maxBudget: 5n, rpmLimit: 3n } }, master);
+    await generate(keys, { keyAlias: "taken by another" }, master);
+    spent.set(`key:${made.token}`, 2n);
+    announced.length = 0;
+    const paths = ["settings.limits.max_budget", "settings.limits.rpm_limit", "settings.blocked", "duration"];
+    const { key, stored } = await keys.updateKey(
+      {
+        key: made.key,
+        duration: "1h",
+        settings: { keyAlias: "not in the mask", blocked: true, limits: { maxBudget: 9n } },
+        updateMask: { paths },
+      },
+      master,
+    );
+    assert.deepEqual([key, stored?.spend, stored?.settings?.keyAlias], [made.key, 2n, "before"]);
+    assert.deepEqual([stored?.settings?.limits?.maxBudget, stored?.settings?.limits?.rpmLimit], [9n, undefined]);
+    assert.deepEqual(announced, [made.token]);
+    const { principal } = await auth.authenticate({ keyHash: made.token });
+    assert.deepEqual([principal?.blocked, principal?.scopes[0]?.maxBudgetNanoUsd], [true, 9n]);
+    assert.equal(timestampDate(principal?.expiresAt ?? assert.fail()).getTime(), now + 3_600_000);
+    const alias = (keyAlias: string) => ({ settings: { keyAlias }, updateMask: { paths: ["settings.key_alias"] } });
+    await refused(
+      keys.updateKey({ key: made.key, ...alias("taken by another") }, master),
+      Reason.CONFLICT,
+      "key_alias",
+    );
+    await refused(keys.updateKey({ key: "sk-nobody-has-this", ...alias("x") }, master), Reason.NOT_FOUND, "key");
+    await refused(keys.updateKey({ key: made.key }, virtual(made.token)), Reason.PERMISSION_DENIED, "");
+    await close();
+  });
+
   test(`keys are deleted by key, hash or alias, and announced (${name})`, async () => {
     const { auth, keys, announced, close } = await setUp(url);
-    const made = await Promise.all(["d1", "d2", "d3"].map((keyAlias) => keys.generateKey({ keyAlias }, master)));
+    const made = await Promise.all(["d1", "d2", "d3"].map((keyAlias) => generate(keys, { keyAlias }, master)));
     const [one, two, three] = made.map(({ key, token }) => ({ key, token }));
     assert.ok(one && two && three);
     announced.length = 0;
     const byKey = await keys.deleteKeys({ keys: [one.key, two.token, "sk-unknown-key-here"] }, master);
     assert.deepEqual(byKey.deletedKeys.toSorted(), [one.key, two.token].toSorted());
-    const byAlias = await keys.deleteKeys({ keyAliases: ["d3", "nul\0"] }, master);
+    const byAlias = await keys.deleteKeys({ keyAliases: ["d3", "nobody"] }, master);
     assert.deepEqual(byAlias.deletedKeys, ["d3"]);
     assert.deepEqual(announced.toSorted(), [one.token, two.token, three.token].toSorted());
     for (const { token } of made) await refused(auth.authenticate({ keyHash: token }), Reason.KEY_INVALID, "key");
@@ -220,14 +263,13 @@ for (const { name, url } of databases.all) {
   });
 
   test(`a change is announced when the bus is back, also by the next process (${name})`, async () => {
-    const first = await setUp(url);
-    first.bus.connected = false;
-    const made = await first.keys.generateKey({}, master);
+    const first = await setUp(url, true, false);
+    const made = await generate(first.keys, {}, master);
     assert.deepEqual(first.announced, []);
     first.bus.connected = true;
     await until(() => first.announced.includes(made.token));
     first.bus.connected = false;
-    const late = await first.keys.generateKey({}, master);
+    const late = await generate(first.keys, {}, master);
     await first.close();
     const second = await setUp(url);
     await until(() => second.announced.includes(late.token));
@@ -256,22 +298,38 @@ test("the master key is known without the database, an unknown key is KEY_INVALI
 
 test("without accounting only the spend of a key is unknown", async () => {
   const { keys, close } = await setUp(anyDatabase.url, false);
-  const made = await keys.generateKey({}, master);
+  const made = await generate(keys, {}, master);
   await refused(keys.getKeyInfo({ key: made.key }, master), Reason.UNAVAILABLE, "");
   await close();
 });
 
 test("who is not the master key makes and deletes nothing", async () => {
   const { keys, close } = await setUp(anyDatabase.url);
-  for (const options of [virtual(masterKeyHash), {}, { headers: { "x-sluice-caller-kind": "admin" } }]) {
-    await refused(keys.generateKey({}, options), Reason.PERMISSION_DENIED, "");
+  for (const options of [virtual(masterKeyHash), {}, { headers: { "x-sluice-caller-bin": "AA" } }]) {
+    await refused(generate(keys, {}, options), Reason.PERMISSION_DENIED, "");
     await refused(keys.deleteKeys({ keys: ["x"] }, options), Reason.PERMISSION_DENIED, "");
   }
   await close();
 });
 
+/** A request in REST's flat form: what is no field of the request itself is a setting or a limit. */
+interface FlatKey extends Omit<MessageInitShape<typeof KeySettingsSchema>, "$typeName" | "$unknown" | "limits"> {
+  key?: string;
+  duration?: string;
+  spend?: bigint;
+  keyType?: string;
+  limits?: MessageInitShape<typeof LimitsSchema>;
+}
+
+async function generate(keys: Client<typeof KeyService>, flat: FlatKey, options: CallOptions) {
+  const { key, duration, spend, keyType, ...settings } = flat;
+  const made = await keys.generateKey({ key, duration, spend, keyType, settings }, options);
+  assert.ok(made.stored?.settings);
+  return { ...made.stored, key: made.key, tokenId: made.tokenId };
+}
+
 const nested = (levels: number) => Buffer.from(`{"a":${"[".repeat(levels)}${"]".repeat(levels)}}`);
-const badRequests: [MessageInitShape<typeof GenerateKeyRequestSchema>, string][] = [
+const badRequests: [FlatKey, string][] = [
   [{ key: "sk-short" }, "key"],
   [{ key: "pk-does-not-start-right" }, "key"],
   [{ key: "sk-with a space in it" }, "key"],
@@ -280,16 +338,15 @@ const badRequests: [MessageInitShape<typeof GenerateKeyRequestSchema>, string][]
   [{ duration: "soon" }, "duration"],
   [{ duration: "-5d" }, "duration"],
   [{ duration: "999999999999d" }, "duration"],
-  [{ budgetDuration: "-1" }, "budget_duration"],
-  [{ budgetDuration: "2mo" }, "budget_duration"],
-  [{ maxBudget: -1n }, "max_budget"],
-  [{ rpmLimit: -1n }, "rpm_limit"],
-  [{ rpmLimit: 2n ** 31n }, "rpm_limit"],
-  [{ tpmLimit: -1n }, "tpm_limit"],
-  [{ tpmLimit: 2n ** 60n }, "tpm_limit"],
-  [{ maxParallelRequests: -1n }, "max_parallel_requests"],
+  [{ limits: { budgetDuration: "-1" } }, "budget_duration"],
+  [{ limits: { budgetDuration: "2mo" } }, "budget_duration"],
+  [{ limits: { maxBudget: -1n } }, "max_budget"],
+  [{ limits: { rpmLimit: -1n } }, "rpm_limit"],
+  [{ limits: { rpmLimit: 2n ** 31n } }, "rpm_limit"],
+  [{ limits: { tpmLimit: -1n } }, "tpm_limit"],
+  [{ limits: { tpmLimit: 2n ** 60n } }, "tpm_limit"],
+  [{ limits: { maxParallelRequests: -1n } }, "max_parallel_requests"],
   [{ models: [""] }, "models"],
-  [{ models: ["all-team-models"] }, "models"],
   [{ models: ["a\0b"] }, "models"],
   [{ models: Array.from({ length: 1001 }, (_, n) => `m${n}`) }, "models"],
   [{ keyAlias: "x".repeat(257) }, "key_alias"],
@@ -305,7 +362,10 @@ const badRequests: [MessageInitShape<typeof GenerateKeyRequestSchema>, string][]
   [{ metadata: nested(30_000) }, "metadata"],
   [{ metadata: Buffer.from(JSON.stringify({ a: "x".repeat(70_000) })) }, "metadata"],
   [{ spend: 1n }, "spend"],
-  [{ keyType: "management" }, "key_type"],
+  [{ keyType: "other" }, "key_type"],
+  [{ autoRotate: true }, "rotation_interval"],
+  [{ tempBudgetIncrease: 1n }, "temp_budget_increase"],
+  [{ rpmLimitType: "sometimes" }, "rpm_limit_type"],
 ];
 
 test("a request that makes no sense is refused and names the field", async () => {
@@ -313,7 +373,7 @@ test("a request that makes no sense is refused and names the field", async () =>
   const count = async () => database.em().count(VirtualKey);
   const before = await count();
   for (const [request, param] of badRequests) {
-    await refused(keys.generateKey(request, master), Reason.INVALID_REQUEST, param);
+    await refused(generate(keys, request, master), Reason.INVALID_REQUEST, param);
   }
   assert.equal(await count(), before);
   await close();

@@ -1,17 +1,17 @@
 import type { HostedService } from "#chassis/service.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
-import { createKeyAnnouncer } from "./outbox.ts";
+import { createAnnouncer } from "./outbox.ts";
 import { createRoutes } from "./routes/index.ts";
 
 /** Starts auth. Changes that an earlier process committed and did not announce are announced now. */
 export function createAuthService(context: AuthContext): HostedService {
   const telemetry = createAuthTelemetry(context.meter, context.log);
-  const announcer = createKeyAnnouncer(context, telemetry);
+  const announcer = createAnnouncer(context, telemetry);
   void announcer.announce();
   return {
     name: "auth",
-    implementations: createRoutes(context, announcer, telemetry),
+    implementations: createRoutes({ ...context, announcer, telemetry }),
     close: () => announcer.close(),
   };
 }

@@ -70,13 +70,25 @@ export class PrincipalCache {
     });
   }
 
-  /** Forgets keys that have changed. An answer under way is not kept either: it may be older than the change. */
-  drop(keyHashes: readonly string[]): void {
-    for (const keyHash of keyHashes) {
-      this.#known.delete(keyHash);
-      this.#unknown.delete(keyHash);
-      this.#asked.delete(keyHash);
+  /**
+   * Forgets keys that have changed, or that count against a scope that has. An answer under way is not kept either: it
+   * may be older than the change.
+   */
+  drop(keyHashes: readonly string[], scopes: readonly string[] = []): void {
+    for (const keyHash of keyHashes) this.#forget(keyHash);
+    if (scopes.length === 0) return;
+    const changed = new Set(scopes);
+    for (const [keyHash, { principal }] of this.#known) {
+      if (principal.scopes.some(({ scope }) => changed.has(scope))) this.#forget(keyHash);
     }
+    // Nobody knows yet whom the questions under way are about.
+    this.#asked.clear();
+  }
+
+  #forget(keyHash: string): void {
+    this.#known.delete(keyHash);
+    this.#unknown.delete(keyHash);
+    this.#asked.delete(keyHash);
   }
 
   #askInBackground(keyHash: string): void {

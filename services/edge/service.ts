@@ -30,7 +30,9 @@ export function createEdgeService(context: EdgeContext): EdgeService {
     now: () => performance.now(),
     unanswered: events.authUnanswered,
   });
-  const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds }) => principals.drop(keyIds));
+  const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds, scopes }) =>
+    principals.drop(keyIds, scopes),
+  );
   const frame: CallFrame = {
     version: config.version,
     events,

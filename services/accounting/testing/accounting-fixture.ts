@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, ConnectError } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
-import { callerHeaders } from "#chassis/caller-header.ts";
+import { callerHeaders, masterCaller } from "#chassis/caller-header.ts";
 import { type Database, openDatabase } from "#chassis/database/database.ts";
 import { findGatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
@@ -26,6 +26,7 @@ import { type GatewayError, Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { ScopeLimitsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
+import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { readEnv } from "../config.ts";
 import { accountingSchema } from "../db/schema.ts";
 import { createAccountingService } from "../service.ts";
@@ -192,8 +193,10 @@ export async function spendOf({ spend }: Accounting, scope: string): Promise<{ s
   return { spent: spends[0]?.spentNanoUsd ?? -1n, reserved: spends[0]?.reservedNanoUsd ?? -1n };
 }
 
-export const asMaster = { headers: callerHeaders({ kind: "master", keyId: "0".repeat(64) }) };
-export const asVirtual = { headers: callerHeaders({ kind: "virtual", keyId: "1".repeat(64) }) };
+export const asMaster = { headers: callerHeaders(masterCaller("0".repeat(64))) };
+export const asVirtual = {
+  headers: callerHeaders(create(AdminCallerSchema, { keyId: "1".repeat(64), roles: [Role.KEY] })),
+};
 
 /** A repeatable source of numbers from 0 to 1 (mulberry32). */
 export function seededRandom(seed: number): () => number {

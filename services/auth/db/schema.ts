@@ -1,9 +1,43 @@
-import { Outbox, VirtualKey } from "./entities.ts";
+import {
+  AccessGroup,
+  Budget,
+  Customer,
+  DeletedKey,
+  Organization,
+  OrganizationMember,
+  Outbox,
+  Project,
+  RetiredKey,
+  Tag,
+  Team,
+  TeamMember,
+  User,
+  VirtualKey,
+} from "./entities.ts";
 import { Initial } from "./migrations/initial.ts";
+import { Tenancy } from "./migrations/tenancy.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
 export const authSchema = {
   schema: "auth",
-  entities: [VirtualKey, Outbox],
-  migrations: [{ name: "0001-initial", class: Initial }],
+  entities: [
+    VirtualKey,
+    RetiredKey,
+    DeletedKey,
+    User,
+    Team,
+    TeamMember,
+    Organization,
+    OrganizationMember,
+    Project,
+    Budget,
+    Customer,
+    Tag,
+    AccessGroup,
+    Outbox,
+  ],
+  migrations: [
+    { name: "0001-initial", class: Initial },
+    { name: "0002-tenancy", class: Tenancy },
+  ],
 };

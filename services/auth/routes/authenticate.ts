@@ -4,16 +4,17 @@ import { databaseError } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import type { AuthContext } from "../context.ts";
-import { VirtualKey } from "../db/entities.ts";
-import type { AuthTelemetry } from "../events.ts";
+import type { RouteContext } from "../context.ts";
+import { loadLineage } from "../lineage.ts";
 import { masterPrincipal, virtualPrincipal } from "../principal.ts";
 import { isKeyHash } from "../secret-key.ts";
 
-export function authenticate(
-  { database, masterKeyHash }: AuthContext,
-  telemetry: AuthTelemetry,
-): ServiceImpl<typeof AuthService>["authenticate"] {
+export function authenticate({
+  database,
+  masterKeyHash,
+  telemetry,
+  clock,
+}: RouteContext): ServiceImpl<typeof AuthService>["authenticate"] {
   return async ({ keyHash }) => {
     if (!isKeyHash(keyHash)) {
       throw gatewayError(Reason.INVALID_REQUEST, "key_hash must be 64 hexadecimal digits.", { param: "key_hash" });
@@ -22,15 +23,15 @@ export function authenticate(
       telemetry.authenticated("master");
       return { principal: masterPrincipal(keyHash) };
     }
-    const row = await findKey(keyHash);
-    telemetry.authenticated(row === null ? "unknown" : "virtual");
-    if (row === null) throw gatewayError(Reason.KEY_INVALID, "Invalid API key.", { param: "key" });
-    return { principal: virtualPrincipal(row) };
+    const lineage = await find(keyHash);
+    telemetry.authenticated(lineage === null ? "unknown" : "virtual");
+    if (lineage === null) throw gatewayError(Reason.KEY_INVALID, "Invalid API key.", { param: "key" });
+    return { principal: virtualPrincipal(lineage, new Date(clock())) };
   };
 
-  async function findKey(keyId: string) {
+  async function find(keyHash: string) {
     try {
-      return await database.em().findOne(VirtualKey, { keyId });
+      return await loadLineage(database, keyHash);
     } catch (error) {
       telemetry.authenticated("unavailable");
       throw databaseError(error);

@@ -1,70 +1,68 @@
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { databaseError, isUniqueViolation } from "#chassis/database/database.ts";
+import { requireCaller } from "#chassis/access.ts";
+import { isUniqueViolation } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
-import type { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { GenerateKeyResponseSchema, type KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { requireMaster } from "../admin-caller.ts";
-import type { AuthContext } from "../context.ts";
+import { change, createdBy } from "../change.ts";
+import type { RouteContext } from "../context.ts";
 import { VirtualKey, type VirtualKeyRow } from "../db/entities.ts";
-import type { AuthTelemetry } from "../events.ts";
-import { readKeyInput } from "../key-input.ts";
-import { keyFields } from "../key-message.ts";
-import type { KeyAnnouncer } from "../outbox.ts";
+import { keyColumns, readChosenKey, readExpiry, readKeySettings, rotationDue, routesOf } from "../key-input.ts";
+import { mayManageKey, requireKeyRight } from "../key-rights.ts";
+import { keyView } from "../key-view.ts";
+import { scopeOf } from "../scope.ts";
 import { hashKey, mintKey, nameOf } from "../secret-key.ts";
 
-export function generateKey(
-  context: AuthContext,
-  announcer: KeyAnnouncer,
-  telemetry: AuthTelemetry,
-): ServiceImpl<typeof KeyService>["generateKey"] {
-  const { database, masterKeyHash, config, clock } = context;
+export function generateKey(context: RouteContext): ServiceImpl<typeof KeyService>["generateKey"] {
+  const { config, clock, masterKeyHash } = context;
   return async (request, { requestHeader }) => {
-    const caller = requireMaster(requestHeader);
+    const caller = requireCaller(requestHeader);
+    if ((request.spend ?? 0n) !== 0n) throw notBuilt("spend", "cannot be set: a key starts with 0");
+    const settings = readKeySettings(request.settings);
+    settings.allowedRoutes = [...routesOf(request.keyType), ...settings.allowedRoutes];
     const now = new Date(clock());
-    const { key = mintKey(config.keyBytes), ...input } = readKeyInput(request, now);
+    const key = readChosenKey(request.key) ?? mintKey(config.keyBytes);
     const row: VirtualKeyRow = {
-      ...input,
+      ...keyColumns(settings),
+      ...createdBy(caller, now),
       keyId: hashKey(key),
       keyName: nameOf(key),
-      createdAt: now,
-      createdBy: caller.keyId,
-      updatedAt: now,
-      version: 1,
+      expiresAt: readExpiry(request.duration, now),
+      rotationCount: 0,
+      rotatedAt: null,
+      rotateAt: rotationDue(settings, now),
     };
+    requireKeyRight(mayManageKey(caller, row));
     if (row.keyId === masterKeyHash) throw keyExists();
-    await insert(row);
-    await announcer.announce();
-    telemetry.keyGenerated(row.keyId, caller.keyId);
-    return {
-      key,
-      token: row.keyId,
-      tokenId: row.keyId,
-      duration: request.duration,
-      spend: 0n,
-      ...keyFields(row),
-    };
-  };
-
-  async function insert(row: VirtualKeyRow): Promise<void> {
-    try {
-      await database.transaction(async (em) => {
-        await em.insert(VirtualKey, row);
-        await announcer.note(em, [row.keyId]);
+    await change(context, caller, async (em) => {
+      await em.insert(VirtualKey, row).catch((error: unknown) => {
+        throw keyTaken(error, row.keyAlias ?? "");
       });
-    } catch (error) {
-      if (isUniqueViolation(error, "virtual_key_pkey")) throw keyExists();
-      if (isUniqueViolation(error, "virtual_key_alias")) throw aliasExists(row.keyAlias ?? "");
-      throw databaseError(error);
-    }
-  }
+      return { result: undefined, changed: [{ scope: scopeOf.key(row.keyId), action: "created" }] };
+    });
+    return create(GenerateKeyResponseSchema, {
+      key,
+      duration: request.duration,
+      tokenId: row.keyId,
+      stored: keyView(row, 0n),
+    });
+  };
+}
+
+/** What an insert or update of a key has failed with, in the words of a client. */
+export function keyTaken(error: unknown, alias: string): unknown {
+  if (isUniqueViolation(error, "virtual_key_pkey")) return keyExists();
+  if (!isUniqueViolation(error, "virtual_key_alias")) return error;
+  return gatewayError(Reason.CONFLICT, `Key with alias '${alias}' already exists. Aliases are unique among all keys.`, {
+    param: "key_alias",
+  });
 }
 
 function keyExists() {
   return gatewayError(Reason.CONFLICT, "This key exists already. Choose another one.", { param: "key" });
 }
 
-function aliasExists(alias: string) {
-  return gatewayError(Reason.CONFLICT, `Key with alias '${alias}' already exists. Aliases are unique among all keys.`, {
-    param: "key_alias",
-  });
+function notBuilt(field: string, what: string) {
+  return gatewayError(Reason.INVALID_REQUEST, `${field} ${what}.`, { param: field });
 }

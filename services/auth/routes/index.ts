@@ -1,25 +1,21 @@
 import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
-import type { AuthContext } from "../context.ts";
-import type { AuthTelemetry } from "../events.ts";
-import type { KeyAnnouncer } from "../outbox.ts";
+import type { RouteContext } from "../context.ts";
 import { authenticate } from "./authenticate.ts";
 import { deleteKeys } from "./delete-keys.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
+import { updateKey } from "./update-key.ts";
 
-export function createRoutes(
-  context: AuthContext,
-  announcer: KeyAnnouncer,
-  telemetry: AuthTelemetry,
-): readonly Implementation[] {
+export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
-    implement(AuthService, { authenticate: authenticate(context, telemetry) }),
+    implement(AuthService, { authenticate: authenticate(context) }),
     implement(KeyService, {
-      generateKey: generateKey(context, announcer, telemetry),
+      generateKey: generateKey(context),
+      updateKey: updateKey(context),
       getKeyInfo: getKeyInfo(context),
-      deleteKeys: deleteKeys(context, announcer, telemetry),
+      deleteKeys: deleteKeys(context),
     }),
   ];
 }

@@ -8,10 +8,11 @@ import {
   FileDescriptorProtoSchema,
   MethodOptionsSchema,
 } from "@bufbuild/protobuf/wkt";
+import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import {
-  Access,
+  FieldRuleSchema,
   field as fieldOption,
-  type HttpRuleSchema,
+  HttpRuleSchema,
   http as httpOption,
   Unit,
 } from "#gen/sluice/rest/v1/rest_pb.ts";
@@ -27,16 +28,9 @@ const { OPTIONAL, REPEATED } = FieldDescriptorProto_Label;
 /** A service of one RPC that echoes its request, described at run time: no contract of the mesh has such fields. */
 function describeService(rule: MessageInitShape<typeof HttpRuleSchema>): DescService {
   const usd = create(FieldOptionsSchema);
-  setExtension(usd, fieldOption, { $typeName: "sluice.rest.v1.FieldRule", unit: Unit.USD, nullWhenAbsent: false });
+  setExtension(usd, fieldOption, create(FieldRuleSchema, { unit: Unit.USD }));
   const options = create(MethodOptionsSchema);
-  setExtension(options, httpOption, {
-    $typeName: "sluice.rest.v1.HttpRule",
-    paths: [],
-    access: Access.UNSPECIFIED,
-    unbuiltFields: [],
-    responseBody: "",
-    ...rule,
-  });
+  setExtension(options, httpOption, create(HttpRuleSchema, rule));
   const file = create(FileDescriptorProtoSchema, {
     name: "thing.proto",
     package: "test",
@@ -93,7 +87,7 @@ test("enums, nested messages and lists of money go both ways", () => {
 test("a path can hold a field", async () => {
   const service = describeService({
     paths: ["GET /thing/{thing_id}/state"],
-    access: Access.ANY_KEY,
+    roles: [Role.KEY],
     responseBody: "thing_id",
   });
   const edge = await startTestEdge({ rest: [{ service, call: async (_, request) => request }] });
@@ -105,9 +99,9 @@ test("a path can hold a field", async () => {
 test("a bad declaration stops the start", async () => {
   const cases: [MessageInitShape<typeof HttpRuleSchema>, RegExp][] = [
     [{ paths: ["GET /thing"] }, /does not say who may call it/],
-    [{ paths: ["/thing"], access: Access.ADMIN }, /malformed REST path/],
-    [{ paths: ["BREW /thing"], access: Access.ADMIN }, /malformed REST path/],
-    [{ paths: ["GET /thing", "GET /thing"], access: Access.ADMIN }, /two routes for GET \/thing/],
+    [{ paths: ["/thing"], roles: [Role.PROXY_ADMIN] }, /malformed REST path/],
+    [{ paths: ["BREW /thing"], roles: [Role.PROXY_ADMIN] }, /malformed REST path/],
+    [{ paths: ["GET /thing", "GET /thing"], roles: [Role.PROXY_ADMIN] }, /two routes for GET \/thing/],
   ];
   for (const [rule, said] of cases) {
     const service = describeService(rule);

@@ -1,8 +1,15 @@
-import { type DescEnum, type DescField, getOption } from "@bufbuild/protobuf";
+import { type DescEnum, type DescField, type DescMessage, getOption } from "@bufbuild/protobuf";
 import { type FieldRule, field as fieldOption } from "#gen/sluice/rest/v1/rest_pb.ts";
 
 export function fieldRule(field: DescField): FieldRule {
   return getOption(field, fieldOption);
+}
+
+/** A message field whose members stand beside the fields of the message that holds it. */
+export type FlattenedField = DescField & { readonly message: DescMessage };
+
+export function isFlattened(field: DescField): field is FlattenedField {
+  return field.message !== undefined && field.fieldKind === "message" && fieldRule(field).flatten;
 }
 
 /** `USAGE_STATUS_` for the enum `UsageStatus`: what protobuf's style puts before every value, and JSON does without. */

@@ -8,39 +8,69 @@ import {
   mergeFromJson,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
+import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { invalidRequest, isObject, type JsonObject } from "../body-json.ts";
-import { enumPrefix, fieldRule, isWellKnown } from "./field-rule.ts";
+import { enumPrefix, fieldRule, isFlattened, isWellKnown } from "./field-rule.ts";
 import { usdToNano } from "./usd.ts";
 
 /**
  * Reads a message from LiteLLM's JSON: protobuf's mapping with field names as they are, plus the field rules of
  * `sluice.rest.v1` and enum values without their prefix. Members that the message does not have are ignored, as LiteLLM
- * does; null is the same as absent.
+ * does; null is the same as absent. A field `update_mask` gets the paths of all members that the JSON names, those that
+ * are null too: an update sets the former and clears the latter.
  *
  * @throws INVALID_REQUEST that names the field at fault.
  */
 export function readMessage(schema: DescMessage, input: JsonObject): Message {
   const message = create(schema);
   for (const field of schema.fields) {
-    if (!Object.hasOwn(input, field.name)) continue;
-    const value = input[field.name];
-    if (value === null || value === undefined) continue;
-    try {
-      mergeFromJson(schema, message, { [field.name]: adjust(field, value) }, { ignoreUnknownFields: true });
-    } catch {
-      throw invalidRequest(`'${field.name}' must be ${expected(field)}.`, field.name);
+    if (isFlattened(field)) {
+      if (givenPaths(field.message, input).length > 0) setMessage(message, field, readMessage(field.message, input));
+    } else if (isUpdateMask(field)) {
+      setMessage(message, field, create(FieldMaskSchema, { paths: givenPaths(schema, input) }));
+    } else {
+      readField(schema, message, field, input);
     }
   }
   return message;
+}
+
+function readField(schema: DescMessage, message: Message, field: DescField, input: JsonObject): void {
+  const value = Object.hasOwn(input, field.name) ? input[field.name] : undefined;
+  if (value === null || value === undefined) return;
+  try {
+    mergeFromJson(schema, message, { [field.name]: adjust(field, value) }, { ignoreUnknownFields: true });
+  } catch {
+    throw invalidRequest(`'${field.name}' must be ${expected(field)}.`, field.name);
+  }
+}
+
+/** Where the members of the JSON are in the message: `key`, `settings.limits.max_budget`. */
+function givenPaths(schema: DescMessage, input: JsonObject): string[] {
+  return schema.fields.flatMap((field) => {
+    if (isFlattened(field)) return givenPaths(field.message, input).map((path) => `${field.name}.${path}`);
+    return Object.hasOwn(input, field.name) ? [field.name] : [];
+  });
+}
+
+function isUpdateMask(field: DescField): boolean {
+  return field.name === "update_mask" && field.message?.typeName === FieldMaskSchema.typeName;
+}
+
+function setMessage(message: Message, field: DescField, value: Message): void {
+  if (field.message !== undefined) reflect(field.parent, message).set(field, reflect(field.message, value));
 }
 
 /** The value as protobuf's own JSON mapping has it. Throws where that cannot be. */
 function adjust(field: DescField, value: unknown): JsonValue {
   const adjustOne = (item: unknown) => adjustItem(field, item);
   if (field.fieldKind === "list") {
-    if (!Array.isArray(value)) throw new TypeError("no list");
-    return value.map(adjustOne);
+    // LiteLLM takes one object where it takes a list of them.
+    const items = isObject(value) && field.message !== undefined ? [value] : value;
+    if (!Array.isArray(items)) throw new TypeError("no list");
+    return items.map(adjustOne);
   }
   if (field.fieldKind !== "map") return adjustOne(value);
   if (!isObject(value)) throw new TypeError("no object");
@@ -69,10 +99,20 @@ function adjustMembers(schema: DescMessage, value: unknown): JsonValue {
   if (!isObject(value)) throw new TypeError("no object");
   const adjusted: { [name: string]: JsonValue } = {};
   for (const field of schema.fields) {
+    if (isFlattened(field)) {
+      adjusted[field.name] = adjustMembers(field.message, value);
+      continue;
+    }
     const member = Object.hasOwn(value, field.name) ? value[field.name] : undefined;
     if (member !== undefined && member !== null) adjusted[field.name] = adjust(field, member);
+    if (isUpdateMask(field)) adjusted[field.name] = maskJson(givenPaths(schema, value));
   }
   return adjusted;
+}
+
+/** A mask in protobuf's JSON mapping is one text of paths in lowerCamelCase. */
+function maskJson(paths: readonly string[]): string {
+  return paths.map((path) => path.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())).join(",");
 }
 
 function usdText(value: unknown): string {

@@ -1,10 +1,9 @@
 import { type DescMethod, type DescMethodUnary, getOption } from "@bufbuild/protobuf";
+import { checkAccess } from "#chassis/access.ts";
 import { callerHeaders } from "#chassis/caller-header.ts";
-import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
-import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { Access, type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+import { type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+import { adminCaller } from "../admin-caller.ts";
 import type { EdgeContext } from "../context.ts";
 import type { HttpCall } from "../http-call.ts";
 import type { Route } from "../route-table.ts";
@@ -50,9 +49,7 @@ function toRoute(
   if (known === undefined || path === undefined || !path.startsWith("/") || more !== undefined) {
     throw new Error(`${method} has a malformed REST path: ${methodAndPath}`);
   }
-  if (rule.access !== Access.ADMIN && rule.access !== Access.ANY_KEY) {
-    throw new Error(`${method} has a REST path and does not say who may call it`);
-  }
+  if (rule.roles.length === 0) throw new Error(`${method} has a REST path and does not say who may call it`);
   const parameter = /\{(\w+)\}/.exec(path)?.[1];
   return {
     method: known,
@@ -72,18 +69,13 @@ interface Target {
 
 async function transcode(context: EdgeContext, target: Target, call: HttpCall, principal: Principal): Promise<void> {
   const { binding, method, rule, parameter } = target;
-  const isMaster = principal.kind === CallerKind.MASTER;
-  if (rule.access === Access.ADMIN && !isMaster) {
-    throw gatewayError(
-      Reason.PERMISSION_DENIED,
-      `Authentication Error, Only proxy admin can be used to call this. Route=${call.routeName}.`,
-    );
-  }
+  const caller = adminCaller(principal, call);
+  checkAccess(rule, caller);
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;
   refuseUnbuilt(rule, input);
   const response = await binding.call(method, readMessage(method.input, input), {
-    headers: callerHeaders({ kind: isMaster ? "master" : "virtual", keyId: principal.keyId }),
+    headers: callerHeaders(caller),
     timeoutMs: context.config.restTimeoutMs,
     signal: call.signal,
   });

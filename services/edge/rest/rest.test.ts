@@ -18,27 +18,30 @@ import { startTestEdge, type TestEdge } from "../testing/scripted-mesh.ts";
 import { bindRest } from "./rest-binding.ts";
 
 let edge: TestEdge;
-const asked: { generated?: GenerateKeyRequest; caller?: string; info?: string; summarize?: boolean } = {};
+const asked: { generated?: GenerateKeyRequest; caller?: boolean | undefined; info?: string; summarize?: boolean } = {};
 
 before(async () => {
   const keys = createLocalClient(KeyService, {
     generateKey(request, { requestHeader }) {
       asked.generated = request;
-      asked.caller = readCaller(requestHeader)?.kind;
-      if (request.keyAlias === "taken") throw gatewayError(Reason.CONFLICT, "taken", { param: "key_alias" });
+      asked.caller = readCaller(requestHeader)?.master;
+      if (request.settings?.keyAlias === "taken") throw gatewayError(Reason.CONFLICT, "taken", { param: "key_alias" });
       return create(GenerateKeyResponseSchema, {
         key: "sk-new",
-        keyName: "sk-...-new",
-        maxBudget: request.maxBudget,
-        models: request.models,
-        metadata: request.metadata,
-        tpmLimit: 5n,
-        expires: timestampFromMs(0),
+        stored: {
+          keyName: "sk-...-new",
+          settings: {
+            models: request.settings?.models,
+            metadata: request.settings?.metadata,
+            limits: { maxBudget: request.settings?.limits?.maxBudget, tpmLimit: 5n },
+          },
+          expires: timestampFromMs(0),
+        },
       });
     },
     getKeyInfo(request, { requestHeader }) {
       asked.info = request.key;
-      asked.caller = readCaller(requestHeader)?.kind;
+      asked.caller = readCaller(requestHeader)?.master;
       return create(GetKeyInfoResponseSchema, { key: "sk-a", info: { keyName: "sk-...", spend: 1_500_000_000n } });
     },
     deleteKeys: ({ keys: deletedKeys }) => ({ deletedKeys }),
@@ -68,14 +71,14 @@ test("a request and an answer take LiteLLM's form", async () => {
   });
   assert.equal(answer.status, 200, answer.text);
   const { generated } = asked;
-  assert.equal(generated?.maxBudget, 100_000_000n);
-  assert.equal(generated?.rpmLimit, 7n);
-  assert.equal(generated?.userId, undefined);
-  assert.deepEqual(JSON.parse(Buffer.from(generated?.metadata ?? []).toString()), {
+  assert.equal(generated?.settings?.limits?.maxBudget, 100_000_000n);
+  assert.equal(generated?.settings?.limits?.rpmLimit, 7n);
+  assert.equal(generated?.settings?.userId, undefined);
+  assert.deepEqual(JSON.parse(Buffer.from(generated?.settings?.metadata ?? []).toString()), {
     team: "x",
     deep: [1, { a: null }],
   });
-  assert.equal(asked.caller, "master");
+  assert.equal(asked.caller, true);
   const body = JSON.parse(answer.text);
   assert.equal(body.key, "sk-new");
   assert.equal(body.max_budget, 0.1);
@@ -95,7 +98,7 @@ test("wrong types, unbuilt fields and the service's refusals name the field", as
     [{ rpm_limit: 1.5 }, 400, "rpm_limit", /a whole number/],
     [{ key_alias: 5 }, 400, "key_alias", /a string/],
     [{ guardrails: ["a"] }, 400, "guardrails", /not supported yet/],
-    [{ soft_budget: 0 }, 400, "soft_budget", /not supported yet/],
+    [{ router_settings: { a: 1 } }, 400, "router_settings", /not supported yet/],
     [{ key_alias: "taken" }, 409, "key_alias", /taken/],
     ["[]", 400, null, /JSON object/],
     ["{", 400, null, /position 1/],
@@ -117,7 +120,7 @@ test("access is as declared, and who calls is passed on", async () => {
   assert.equal((await send(`${edge.url}/spend/logs`, { headers: key })).status, 403);
   const info = await send(`${edge.url}/key/info?key=sk-a%2B1`, { headers: key });
   assert.equal(info.status, 200, info.text);
-  assert.deepEqual([asked.caller, asked.info], ["virtual", "sk-a+1"]);
+  assert.deepEqual([asked.caller, asked.info], [false, "sk-a+1"]);
   const body = JSON.parse(info.text);
   assert.deepEqual([body.key, body.info.spend, body.info.expires], ["sk-a", 1.5, null]);
 });

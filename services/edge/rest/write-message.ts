@@ -1,7 +1,15 @@
-import { type DescField, type DescMessage, type JsonValue, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  getOption,
+  type JsonValue,
+  type Message,
+  ScalarType,
+  toJson,
+} from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as FieldPresence } from "@bufbuild/protobuf/wkt";
-import { Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
-import { enumPrefix, fieldRule, isWellKnown } from "./field-rule.ts";
+import { message as messageOption, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
+import { enumPrefix, fieldRule, isFlattened, isWellKnown } from "./field-rule.ts";
 import { nanoToUsd } from "./usd.ts";
 
 type Json = { [name: string]: JsonValue };
@@ -15,11 +23,17 @@ export function writeMessage(schema: DescMessage, message: Message): Json {
   return adjustMembers(schema, toJson(schema, message, { useProtoFieldName: true }));
 }
 
-function adjustMembers(schema: DescMessage, json: JsonValue): Json {
+/** `nulls`: whether the message that this one is flattened into writes absent fields as null. */
+function adjustMembers(schema: DescMessage, json: JsonValue, nulls = false): Json {
   const adjusted: Json = {};
+  const allNull = nulls || getOption(schema, messageOption).nullWhenAbsent;
   for (const field of schema.fields) {
     const value = isJsonObject(json) ? json[field.name] : undefined;
-    const written = value === undefined ? absent(field) : adjust(field, value);
+    if (isFlattened(field)) {
+      Object.assign(adjusted, adjustMembers(field.message, value ?? {}, allNull));
+      continue;
+    }
+    const written = value === undefined ? absent(field, allNull) : adjust(field, value);
     if (written !== undefined) adjusted[field.name] = written;
   }
   return adjusted;
@@ -45,15 +59,19 @@ function adjustItem(field: DescField, value: JsonValue): JsonValue {
   return value;
 }
 
-function absent(field: DescField): JsonValue | undefined {
+function absent(field: DescField, allNull: boolean): JsonValue | undefined {
   const rule = fieldRule(field);
-  if (rule.nullWhenAbsent) return null;
-  if (field.fieldKind === "list") return [];
+  if (field.fieldKind === "list") return rule.nullWhenAbsent ? null : [];
+  if (field.fieldKind !== "map" && (allNull || rule.nullWhenAbsent) && hasPresence(field)) return null;
   if (field.fieldKind === "map" || rule.unit === Unit.JSON) return {};
-  if (field.fieldKind === "message" || field.presence !== FieldPresence.IMPLICIT) return undefined;
+  if (hasPresence(field)) return undefined;
   if (field.fieldKind === "enum") return adjustItem(field, field.enum.values[0]?.name ?? "");
   if (field.scalar === ScalarType.BOOL) return false;
   return field.scalar === ScalarType.STRING || field.scalar === ScalarType.BYTES ? "" : 0;
+}
+
+function hasPresence(field: DescField): boolean {
+  return field.fieldKind === "message" || field.presence !== FieldPresence.IMPLICIT;
 }
 
 const longs: ReadonlySet<ScalarType | undefined> = new Set([

@@ -21,6 +21,7 @@ import {
 } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
+import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { type EdgeConfig, readEdgeConfig } from "../config.ts";
 import type { HealthReport } from "../context.ts";
@@ -123,13 +124,21 @@ export function keyHashOf(key: string): string {
 }
 
 const principals = new Map<string, Principal>([
-  [keyHashOf("sk-master"), create(PrincipalSchema, { kind: CallerKind.MASTER, keyId: keyHashOf("sk-master") })],
+  [
+    keyHashOf("sk-master"),
+    create(PrincipalSchema, {
+      kind: CallerKind.MASTER,
+      roles: [Role.PROXY_ADMIN, Role.KEY],
+      keyId: keyHashOf("sk-master"),
+    }),
+  ],
   [
     keyHashOf("sk-virtual"),
     create(PrincipalSchema, {
       kind: CallerKind.VIRTUAL_KEY,
       keyId: keyHashOf("sk-virtual"),
       keyAlias: "tests",
+      roles: [Role.KEY],
       models: ["gpt-4o"],
       scopes: [{ scope: `key:${keyHashOf("sk-virtual")}` }],
     }),

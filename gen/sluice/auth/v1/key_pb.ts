@@ -6,6 +6,8 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Limits } from "./limits_pb.ts";
+import { file_sluice_auth_v1_limits } from "./limits_pb.ts";
 import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -13,133 +15,253 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/key.proto.
  */
 export const file_sluice_auth_v1_key: GenFile = /*@__PURE__*/
-  fileDesc("ChhzbHVpY2UvYXV0aC92MS9rZXkucHJvdG8SDnNsdWljZS5hdXRoLnYxIsIFCgNLZXkSEAoIa2V5X25hbWUYASABKAkSHgoJa2V5X2FsaWFzGAIgASgJQgayuxgCEAFIAIgBARIaCgVzcGVuZBgDIAEoA0IGsrsYAggBSAGIAQESMwoHZXhwaXJlcxgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrK7GAIQARIOCgZtb2RlbHMYBSADKAkSHAoHdXNlcl9pZBgGIAEoCUIGsrsYAhABSAKIAQESHAoHdGVhbV9pZBgHIAEoCUIGsrsYAhABSAOIAQESKgoVbWF4X3BhcmFsbGVsX3JlcXVlc3RzGAggASgEQgayuxgCEAFIBIgBARIYCghtZXRhZGF0YRgJIAEoDEIGsrsYAggCEh4KCXRwbV9saW1pdBgKIAEoBEIGsrsYAhABSAWIAQESHgoJcnBtX2xpbWl0GAsgASgEQgayuxgCEAFIBogBARIhCgptYXhfYnVkZ2V0GAwgASgDQgiyuxgECAEQAUgHiAEBEiQKD2J1ZGdldF9kdXJhdGlvbhgNIAEoCUIGsrsYAhABSAiIAQESFAoHYmxvY2tlZBgOIAEoCEgJiAEBEi4KCmNyZWF0ZWRfYXQYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYECABKAkSLgoKdXBkYXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2tleV9hbGlhc0IICgZfc3BlbmRCCgoIX3VzZXJfaWRCCgoIX3RlYW1faWRCGAoWX21heF9wYXJhbGxlbF9yZXF1ZXN0c0IMCgpfdHBtX2xpbWl0QgwKCl9ycG1fbGltaXRCDQoLX21heF9idWRnZXRCEgoQX2J1ZGdldF9kdXJhdGlvbkIKCghfYmxvY2tlZGIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
+  fileDesc("ChhzbHVpY2UvYXV0aC92MS9rZXkucHJvdG8SDnNsdWljZS5hdXRoLnYxIs4GCgtLZXlTZXR0aW5ncxIWCglrZXlfYWxpYXMYASABKAlIAIgBARIOCgZtb2RlbHMYAiADKAkSFAoHdXNlcl9pZBgDIAEoCUgBiAEBEhQKB3RlYW1faWQYBCABKAlIAogBARIcCg9vcmdhbml6YXRpb25faWQYBSABKAlIA4gBARIXCgpwcm9qZWN0X2lkGAYgASgJSASIAQESLgoGbGltaXRzGAcgASgLMhYuc2x1aWNlLmF1dGgudjEuTGltaXRzQgayuxgCGAESHQoIbWV0YWRhdGEYCCABKAxCBrK7GAIIAkgFiAEBEhQKB2Jsb2NrZWQYCSABKAhIBogBARI5CgdhbGlhc2VzGAogAygLMiguc2x1aWNlLmF1dGgudjEuS2V5U2V0dGluZ3MuQWxpYXNlc0VudHJ5EhYKDmFsbG93ZWRfcm91dGVzGAsgAygJEgwKBHRhZ3MYDCADKAkSGAoQYWNjZXNzX2dyb3VwX2lkcxgNIAMoCRIYCgthdXRvX3JvdGF0ZRgOIAEoCEgHiAEBEiYKEXJvdGF0aW9uX2ludGVydmFsGA8gASgJQgayuxgCIAFICIgBARIpChR0ZW1wX2J1ZGdldF9pbmNyZWFzZRgQIAEoA0IGsrsYAggBSAmIAQESNgoSdGVtcF9idWRnZXRfZXhwaXJ5GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbCg5ycG1fbGltaXRfdHlwZRgSIAEoCUgKiAEBEhsKDnRwbV9saW1pdF90eXBlGBMgASgJSAuIAQEaLgoMQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2tleV9hbGlhc0IKCghfdXNlcl9pZEIKCghfdGVhbV9pZEISChBfb3JnYW5pemF0aW9uX2lkQg0KC19wcm9qZWN0X2lkQgsKCV9tZXRhZGF0YUIKCghfYmxvY2tlZEIOCgxfYXV0b19yb3RhdGVCFAoSX3JvdGF0aW9uX2ludGVydmFsQhcKFV90ZW1wX2J1ZGdldF9pbmNyZWFzZUIRCg9fcnBtX2xpbWl0X3R5cGVCEQoPX3RwbV9saW1pdF90eXBlIukDCgNLZXkSDQoFdG9rZW4YASABKAkSEAoIa2V5X25hbWUYAiABKAkSNQoIc2V0dGluZ3MYAyABKAsyGy5zbHVpY2UuYXV0aC52MS5LZXlTZXR0aW5nc0IGsrsYAhgBEhUKBXNwZW5kGAQgASgDQgayuxgCCAESKwoHZXhwaXJlcxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPYnVkZ2V0X3Jlc2V0X2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAggASgJEi4KCnVwZGF0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnVwZGF0ZWRfYnkYCiABKAkSFgoOcm90YXRpb25fY291bnQYCyABKA0SNAoQbGFzdF9yb3RhdGlvbl9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoPa2V5X3JvdGF0aW9uX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDoGursYAggBYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
 
 /**
- * Key is a virtual key as an administrator sees it. Field names are LiteLLM's, since they are the REST form. The key
- * itself is not among them: only its hash is stored.
+ * KeySettings is what an administrator decides about a virtual key. The names are LiteLLM's.
  *
- * @generated from message sluice.auth.v1.Key
+ * @generated from message sluice.auth.v1.KeySettings
  */
-export type Key = Message<"sluice.auth.v1.Key"> & {
-  /**
-   * `sk-...` and the last four characters of the key.
-   *
-   * @generated from field: string key_name = 1;
-   */
-  keyName: string;
-
+export type KeySettings = Message<"sluice.auth.v1.KeySettings"> & {
   /**
    * A name of its own, unique among all keys.
    *
-   * @generated from field: optional string key_alias = 2;
+   * @generated from field: optional string key_alias = 1;
    */
   keyAlias?: string | undefined;
 
   /**
-   * What it spent in the current budget window.
+   * Model names, patterns with `*`, and names of access groups that it may use. `all-team-models` stands for the team's,
+   * `all-proxy-models` for every model, `no-default-models` for none of those. Empty means all that its team and user may.
    *
-   * @generated from field: optional int64 spend = 3;
-   */
-  spend?: bigint | undefined;
-
-  /**
-   * When it stops working; absent means never.
-   *
-   * @generated from field: google.protobuf.Timestamp expires = 4;
-   */
-  expires?: Timestamp | undefined;
-
-  /**
-   * Model names, and patterns with `*`, that it may use. Empty means all.
-   *
-   * @generated from field: repeated string models = 5;
+   * @generated from field: repeated string models = 2;
    */
   models: string[];
 
   /**
    * The user it belongs to.
    *
-   * @generated from field: optional string user_id = 6;
+   * @generated from field: optional string user_id = 3;
    */
   userId?: string | undefined;
 
   /**
    * The team it belongs to.
    *
-   * @generated from field: optional string team_id = 7;
+   * @generated from field: optional string team_id = 4;
    */
   teamId?: string | undefined;
 
   /**
-   * Calls in flight at once.
+   * The organization it belongs to; a team's key belongs to its team's.
    *
-   * @generated from field: optional uint64 max_parallel_requests = 8;
+   * @generated from field: optional string organization_id = 5;
    */
-  maxParallelRequests?: bigint | undefined;
+  organizationId?: string | undefined;
 
   /**
-   * What the creator noted, a JSON object.
+   * The project it belongs to.
    *
-   * @generated from field: bytes metadata = 9;
+   * @generated from field: optional string project_id = 6;
    */
-  metadata: Uint8Array;
+  projectId?: string | undefined;
 
   /**
-   * Tokens, input and output, in any 60 seconds.
+   * What it may consume.
    *
-   * @generated from field: optional uint64 tpm_limit = 10;
+   * @generated from field: sluice.auth.v1.Limits limits = 7;
    */
-  tpmLimit?: bigint | undefined;
+  limits?: Limits | undefined;
 
   /**
-   * Requests in any 60 seconds.
+   * A JSON object, kept and given back.
    *
-   * @generated from field: optional uint64 rpm_limit = 11;
+   * @generated from field: optional bytes metadata = 8;
    */
-  rpmLimit?: bigint | undefined;
+  metadata?: Uint8Array | undefined;
 
   /**
-   * What it may spend in a budget window; 0 means nothing at all.
+   * Whether it is refused.
    *
-   * @generated from field: optional int64 max_budget = 12;
-   */
-  maxBudget?: bigint | undefined;
-
-  /**
-   * The length of the budget window, `30d` for example; absent means that the budget never resets.
-   *
-   * @generated from field: optional string budget_duration = 13;
-   */
-  budgetDuration?: string | undefined;
-
-  /**
-   * Whether it was blocked.
-   *
-   * @generated from field: optional bool blocked = 14;
+   * @generated from field: optional bool blocked = 9;
    */
   blocked?: boolean | undefined;
 
   /**
+   * Model names that stand for others: a call to the former is a call to the latter.
+   *
+   * @generated from field: map<string, string> aliases = 10;
+   */
+  aliases: { [key: string]: string };
+
+  /**
+   * Paths, patterns like `/x/*` and LiteLLM's names of route groups that it may call. Empty means all.
+   *
+   * @generated from field: repeated string allowed_routes = 11;
+   */
+  allowedRoutes: string[];
+
+  /**
+   * Tags that every call of the key gets.
+   *
+   * @generated from field: repeated string tags = 12;
+   */
+  tags: string[];
+
+  /**
+   * Unified access groups whose models it may use too.
+   *
+   * @generated from field: repeated string access_group_ids = 13;
+   */
+  accessGroupIds: string[];
+
+  /**
+   * Whether it is replaced by a new one, by itself, after every `rotation_interval`.
+   *
+   * @generated from field: optional bool auto_rotate = 14;
+   */
+  autoRotate?: boolean | undefined;
+
+  /**
+   * How long it is used before it is replaced.
+   *
+   * @generated from field: optional string rotation_interval = 15;
+   */
+  rotationInterval?: string | undefined;
+
+  /**
+   * What it may spend beyond `max_budget` until `temp_budget_expiry`.
+   *
+   * @generated from field: optional int64 temp_budget_increase = 16;
+   */
+  tempBudgetIncrease?: bigint | undefined;
+
+  /**
+   * When that ends; set together with it.
+   *
+   * @generated from field: google.protobuf.Timestamp temp_budget_expiry = 17;
+   */
+  tempBudgetExpiry?: Timestamp | undefined;
+
+  /**
+   * `guaranteed_throughput`: the making fails where the sum over the team's keys would exceed the team's own limit.
+   * `best_effort_throughput`, the default, checks nothing then.
+   *
+   * @generated from field: optional string rpm_limit_type = 18;
+   */
+  rpmLimitType?: string | undefined;
+
+  /**
+   * The same for tokens.
+   *
+   * @generated from field: optional string tpm_limit_type = 19;
+   */
+  tpmLimitType?: string | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.KeySettings.
+ * Use `create(KeySettingsSchema)` to create a new message.
+ */
+export const KeySettingsSchema: GenMessage<KeySettings> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key, 0);
+
+/**
+ * Key is a virtual key as an administrator sees it. The key itself is not among the fields: only its hash is stored.
+ *
+ * @generated from message sluice.auth.v1.Key
+ */
+export type Key = Message<"sluice.auth.v1.Key"> & {
+  /**
+   * SHA-256 of the key, lowercase hex: its id.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * `sk-...` and the last four characters of the key.
+   *
+   * @generated from field: string key_name = 2;
+   */
+  keyName: string;
+
+  /**
+   * What was decided about it.
+   *
+   * @generated from field: sluice.auth.v1.KeySettings settings = 3;
+   */
+  settings?: KeySettings | undefined;
+
+  /**
+   * What it spent in the current budget window.
+   *
+   * @generated from field: int64 spend = 4;
+   */
+  spend: bigint;
+
+  /**
+   * When it stops working; absent means never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires = 5;
+   */
+  expires?: Timestamp | undefined;
+
+  /**
+   * When the current budget window ends.
+   *
+   * @generated from field: google.protobuf.Timestamp budget_reset_at = 6;
+   */
+  budgetResetAt?: Timestamp | undefined;
+
+  /**
    * When it was made.
    *
-   * @generated from field: google.protobuf.Timestamp created_at = 15;
+   * @generated from field: google.protobuf.Timestamp created_at = 7;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * Who made it: the hash of a key.
+   * Who made it: a user, or the hash of a key.
    *
-   * @generated from field: string created_by = 16;
+   * @generated from field: string created_by = 8;
    */
   createdBy: string;
 
   /**
    * When it was last changed.
    *
-   * @generated from field: google.protobuf.Timestamp updated_at = 17;
+   * @generated from field: google.protobuf.Timestamp updated_at = 9;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * Who changed it last.
+   *
+   * @generated from field: string updated_by = 10;
+   */
+  updatedBy: string;
+
+  /**
+   * How often it was replaced by a new one.
+   *
+   * @generated from field: uint32 rotation_count = 11;
+   */
+  rotationCount: number;
+
+  /**
+   * When that was last.
+   *
+   * @generated from field: google.protobuf.Timestamp last_rotation_at = 12;
+   */
+  lastRotationAt?: Timestamp | undefined;
+
+  /**
+   * When it is replaced next; absent where it does not rotate.
+   *
+   * @generated from field: google.protobuf.Timestamp key_rotation_at = 13;
+   */
+  keyRotationAt?: Timestamp | undefined;
 };
 
 /**
@@ -147,5 +269,5 @@ export type Key = Message<"sluice.auth.v1.Key"> & {
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema: GenMessage<Key> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_key, 0);
+  messageDesc(file_sluice_auth_v1_key, 1);
 

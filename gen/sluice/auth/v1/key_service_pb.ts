@@ -4,9 +4,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Key } from "./key_pb.ts";
+import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { Key, KeySettings } from "./key_pb.ts";
 import { file_sluice_auth_v1_key } from "./key_pb.ts";
 import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/key_service.proto.
  */
 export const file_sluice_auth_v1_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzbHVpY2UvYXV0aC92MS9rZXlfc2VydmljZS5wcm90bxIOc2x1aWNlLmF1dGgudjEi0AQKEkdlbmVyYXRlS2V5UmVxdWVzdBIQCgNrZXkYASABKAlIAIgBARIWCglrZXlfYWxpYXMYAiABKAlIAYgBARIVCghkdXJhdGlvbhgDIAEoCUgCiAEBEg4KBm1vZGVscxgEIAMoCRIfCgptYXhfYnVkZ2V0GAUgASgDQgayuxgCCAFIA4gBARIcCg9idWRnZXRfZHVyYXRpb24YBiABKAlIBIgBARIWCglycG1fbGltaXQYByABKANIBYgBARIWCgl0cG1fbGltaXQYCCABKANIBogBARIiChVtYXhfcGFyYWxsZWxfcmVxdWVzdHMYCSABKANIB4gBARIdCghtZXRhZGF0YRgKIAEoDEIGsrsYAggCSAiIAQESFAoHdXNlcl9pZBgLIAEoCUgJiAEBEhQKB3RlYW1faWQYDCABKAlICogBARIUCgdibG9ja2VkGA0gASgISAuIAQESGgoFc3BlbmQYDiABKANCBrK7GAIIAUgMiAEBEhUKCGtleV90eXBlGA8gASgJSA2IAQFCBgoEX2tleUIMCgpfa2V5X2FsaWFzQgsKCV9kdXJhdGlvbkINCgtfbWF4X2J1ZGdldEISChBfYnVkZ2V0X2R1cmF0aW9uQgwKCl9ycG1fbGltaXRCDAoKX3RwbV9saW1pdEIYChZfbWF4X3BhcmFsbGVsX3JlcXVlc3RzQgsKCV9tZXRhZGF0YUIKCghfdXNlcl9pZEIKCghfdGVhbV9pZEIKCghfYmxvY2tlZEIICgZfc3BlbmRCCwoJX2tleV90eXBlIqwGChNHZW5lcmF0ZUtleVJlc3BvbnNlEgsKA2tleRgBIAEoCRINCgV0b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIQCghrZXlfbmFtZRgEIAEoCRIeCglrZXlfYWxpYXMYBSABKAlCBrK7GAIQAUgAiAEBEh0KCGR1cmF0aW9uGAYgASgJQgayuxgCEAFIAYgBARIzCgdleHBpcmVzGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGsrsYAhABEg4KBm1vZGVscxgIIAMoCRIaCgVzcGVuZBgJIAEoA0IGsrsYAggBSAKIAQESIQoKbWF4X2J1ZGdldBgKIAEoA0IIsrsYBAgBEAFIA4gBARIkCg9idWRnZXRfZHVyYXRpb24YCyABKAlCBrK7GAIQAUgEiAEBEh4KCXJwbV9saW1pdBgMIAEoBEIGsrsYAhABSAWIAQESHgoJdHBtX2xpbWl0GA0gASgEQgayuxgCEAFIBogBARIqChVtYXhfcGFyYWxsZWxfcmVxdWVzdHMYDiABKARCBrK7GAIQAUgHiAEBEhgKCG1ldGFkYXRhGA8gASgMQgayuxgCCAISHAoHdXNlcl9pZBgQIAEoCUIGsrsYAhABSAiIAQESHAoHdGVhbV9pZBgRIAEoCUIGsrsYAhABSAmIAQESFAoHYmxvY2tlZBgSIAEoCEgKiAEBEi4KCmNyZWF0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYFCABKAkSLgoKdXBkYXRlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2tleV9hbGlhc0ILCglfZHVyYXRpb25CCAoGX3NwZW5kQg0KC19tYXhfYnVkZ2V0QhIKEF9idWRnZXRfZHVyYXRpb25CDAoKX3JwbV9saW1pdEIMCgpfdHBtX2xpbWl0QhgKFl9tYXhfcGFyYWxsZWxfcmVxdWVzdHNCCgoIX3VzZXJfaWRCCgoIX3RlYW1faWRCCgoIX2Jsb2NrZWQiIAoRR2V0S2V5SW5mb1JlcXVlc3QSCwoDa2V5GAEgASgJIkQKEkdldEtleUluZm9SZXNwb25zZRILCgNrZXkYASABKAkSIQoEaW5mbxgCIAEoCzITLnNsdWljZS5hdXRoLnYxLktleSI2ChFEZWxldGVLZXlzUmVxdWVzdBIMCgRrZXlzGAEgAygJEhMKC2tleV9hbGlhc2VzGAIgAygJIioKEkRlbGV0ZUtleXNSZXNwb25zZRIUCgxkZWxldGVkX2tleXMYASADKAkyigcKCktleVNlcnZpY2USnQUKC0dlbmVyYXRlS2V5EiIuc2x1aWNlLmF1dGgudjEuR2VuZXJhdGVLZXlSZXF1ZXN0GiMuc2x1aWNlLmF1dGgudjEuR2VuZXJhdGVLZXlSZXNwb25zZSLEBKq7GL8EChJQT1NUIC9rZXkvZ2VuZXJhdGUQARoIYWdlbnRfaWQaDWJ1ZGdldF9saW1pdHMaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEG1vZGVsX21heF9idWRnZXQaEGJ1ZGdldF9mYWxsYmFja3MaD21vZGVsX3JwbV9saW1pdBoPbW9kZWxfdHBtX2xpbWl0Gg1tY3BfcnBtX2xpbWl0Gg10YWdfcnBtX2xpbWl0GgpndWFyZHJhaWxzGghwb2xpY2llcxoHcHJvbXB0cxoHYWxpYXNlcxoRb2JqZWN0X3Blcm1pc3Npb24aCWJ1ZGdldF9pZBoEdGFncxoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaDmFsbG93ZWRfcm91dGVzGhphbGxvd2VkX3Bhc3N0aHJvdWdoX3JvdXRlcxocYWxsb3dlZF92ZWN0b3Jfc3RvcmVfaW5kZXhlcxoOcnBtX2xpbWl0X3R5cGUaDnRwbV9saW1pdF90eXBlGg9yb3V0ZXJfc2V0dGluZ3MaEGFjY2Vzc19ncm91cF9pZHMaC3NvZnRfYnVkZ2V0GhFzZW5kX2ludml0ZV9lbWFpbBoLYXV0b19yb3RhdGUaEXJvdGF0aW9uX2ludGVydmFsGg9vcmdhbml6YXRpb25faWQaCnByb2plY3RfaWQSbQoKR2V0S2V5SW5mbxIhLnNsdWljZS5hdXRoLnYxLkdldEtleUluZm9SZXF1ZXN0GiIuc2x1aWNlLmF1dGgudjEuR2V0S2V5SW5mb1Jlc3BvbnNlIhiQAgGquxgRCg1HRVQgL2tleS9pbmZvEAISbQoKRGVsZXRlS2V5cxIhLnNsdWljZS5hdXRoLnYxLkRlbGV0ZUtleXNSZXF1ZXN0GiIuc2x1aWNlLmF1dGgudjEuRGVsZXRlS2V5c1Jlc3BvbnNlIhiquxgUChBQT1NUIC9rZXkvZGVsZXRlEAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_auth_v1_key, file_sluice_rest_v1_rest]);
+  fileDesc("CiBzbHVpY2UvYXV0aC92MS9rZXlfc2VydmljZS5wcm90bxIOc2x1aWNlLmF1dGgudjEi5AEKEkdlbmVyYXRlS2V5UmVxdWVzdBIZCgNrZXkYASABKAlCB7K7GAMogARIAIgBARIdCghkdXJhdGlvbhgCIAEoCUIGsrsYAiACSAGIAQESNQoIc2V0dGluZ3MYAyABKAsyGy5zbHVpY2UuYXV0aC52MS5LZXlTZXR0aW5nc0IGsrsYAhgBEhoKBXNwZW5kGAQgASgDQgayuxgCCAFIAogBARIVCghrZXlfdHlwZRgFIAEoCUgDiAEBQgYKBF9rZXlCCwoJX2R1cmF0aW9uQggKBl9zcGVuZEILCglfa2V5X3R5cGUijQEKE0dlbmVyYXRlS2V5UmVzcG9uc2USCwoDa2V5GAEgASgJEhUKCGR1cmF0aW9uGAIgASgJSACIAQESEAoIdG9rZW5faWQYAyABKAkSKwoGc3RvcmVkGAQgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5QgayuxgCGAE6Brq7GAIIAUILCglfZHVyYXRpb24i4gEKEFVwZGF0ZUtleVJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEEh0KCGR1cmF0aW9uGAIgASgJQgayuxgCIAJIAIgBARI1CghzZXR0aW5ncxgDIAEoCzIbLnNsdWljZS5hdXRoLnYxLktleVNldHRpbmdzQgayuxgCGAESLwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhoKBXNwZW5kGAUgASgDQgayuxgCCAFIAYgBAUILCglfZHVyYXRpb25CCAoGX3NwZW5kIlUKEVVwZGF0ZUtleVJlc3BvbnNlEgsKA2tleRgBIAEoCRIrCgZzdG9yZWQYAiABKAsyEy5zbHVpY2UuYXV0aC52MS5LZXlCBrK7GAIYAToGursYAggBIikKEUdldEtleUluZm9SZXF1ZXN0EhQKA2tleRgBIAEoCUIHsrsYAyiABCJEChJHZXRLZXlJbmZvUmVzcG9uc2USCwoDa2V5GAEgASgJEiEKBGluZm8YAiABKAsyEy5zbHVpY2UuYXV0aC52MS5LZXkiPwoRRGVsZXRlS2V5c1JlcXVlc3QSFQoEa2V5cxgBIAMoCUIHsrsYAyiABBITCgtrZXlfYWxpYXNlcxgCIAMoCSIqChJEZWxldGVLZXlzUmVzcG9uc2USFAoMZGVsZXRlZF9rZXlzGAEgAygJMtoICgpLZXlTZXJ2aWNlErcDCgtHZW5lcmF0ZUtleRIiLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVxdWVzdBojLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVzcG9uc2Ui3gKquxjZAgoSUE9TVCAva2V5L2dlbmVyYXRlEgMDBAUaCGFnZW50X2lkGhZhbGxvd2VkX2NhY2hlX2NvbnRyb2xzGgZjb25maWcaC3Blcm1pc3Npb25zGhBidWRnZXRfZmFsbGJhY2tzGg1tY3BfcnBtX2xpbWl0Gg10YWdfcnBtX2xpbWl0GgpndWFyZHJhaWxzGghwb2xpY2llcxoHcHJvbXB0cxoRb2JqZWN0X3Blcm1pc3Npb24aGWRpc2FibGVfZ2xvYmFsX2d1YXJkcmFpbHMaG3Rocm90dGxlX29uX2J1ZGdldF9leGNlZWRlZBoPZW5mb3JjZWRfcGFyYW1zGhphbGxvd2VkX3Bhc3N0aHJvdWdoX3JvdXRlcxocYWxsb3dlZF92ZWN0b3Jfc3RvcmVfaW5kZXhlcxoPcm91dGVyX3NldHRpbmdzGhFzZW5kX2ludml0ZV9lbWFpbBKvAwoJVXBkYXRlS2V5EiAuc2x1aWNlLmF1dGgudjEuVXBkYXRlS2V5UmVxdWVzdBohLnNsdWljZS5hdXRoLnYxLlVwZGF0ZUtleVJlc3BvbnNlItwCqrsY1wIKEFBPU1QgL2tleS91cGRhdGUSAwMEBRoIYWdlbnRfaWQaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEGJ1ZGdldF9mYWxsYmFja3MaDW1jcF9ycG1fbGltaXQaDXRhZ19ycG1fbGltaXQaCmd1YXJkcmFpbHMaCHBvbGljaWVzGgdwcm9tcHRzGhFvYmplY3RfcGVybWlzc2lvbhoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaGmFsbG93ZWRfcGFzc3Rocm91Z2hfcm91dGVzGhxhbGxvd2VkX3ZlY3Rvcl9zdG9yZV9pbmRleGVzGg9yb3V0ZXJfc2V0dGluZ3MaEXNlbmRfaW52aXRlX2VtYWlsEm4KCkdldEtleUluZm8SIS5zbHVpY2UuYXV0aC52MS5HZXRLZXlJbmZvUmVxdWVzdBoiLnNsdWljZS5hdXRoLnYxLkdldEtleUluZm9SZXNwb25zZSIZkAIBqrsYEgoNR0VUIC9rZXkvaW5mbxIBBxJwCgpEZWxldGVLZXlzEiEuc2x1aWNlLmF1dGgudjEuRGVsZXRlS2V5c1JlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5EZWxldGVLZXlzUmVzcG9uc2UiG6q7GBcKEFBPU1QgL2tleS9kZWxldGUSAwMEBWIGcHJvdG8z", [file_google_protobuf_field_mask, file_sluice_auth_v1_key, file_sluice_rest_v1_rest]);
 
 /**
  * GenerateKeyRequest says what the key may do. Everything may be absent: such a key has no limits.
@@ -32,100 +32,30 @@ export type GenerateKeyRequest = Message<"sluice.auth.v1.GenerateKeyRequest"> & 
   key?: string | undefined;
 
   /**
-   * A name of its own, unique among all keys.
+   * How long it works from now; absent or `-1` means for ever.
    *
-   * @generated from field: optional string key_alias = 2;
-   */
-  keyAlias?: string | undefined;
-
-  /**
-   * How long it works from now, `30s`, `5m`, `12h`, `7d`, `1w` or `1mo`; absent or `-1` means for ever.
-   *
-   * @generated from field: optional string duration = 3;
+   * @generated from field: optional string duration = 2;
    */
   duration?: string | undefined;
 
   /**
-   * Model names, and patterns with `*`; names that no deployment serves are allowed. Empty means all.
+   * What it may do.
    *
-   * @generated from field: repeated string models = 4;
+   * @generated from field: sluice.auth.v1.KeySettings settings = 3;
    */
-  models: string[];
-
-  /**
-   * What it may spend in a budget window; 0 means nothing at all, absent means no limit.
-   *
-   * @generated from field: optional int64 max_budget = 5;
-   */
-  maxBudget?: bigint | undefined;
-
-  /**
-   * The length of the budget window, in the form of `duration`; absent means that the budget never resets.
-   *
-   * @generated from field: optional string budget_duration = 6;
-   */
-  budgetDuration?: string | undefined;
-
-  /**
-   * Requests in any 60 seconds; absent means no limit.
-   *
-   * @generated from field: optional int64 rpm_limit = 7;
-   */
-  rpmLimit?: bigint | undefined;
-
-  /**
-   * Tokens, input and output, in any 60 seconds; absent means no limit.
-   *
-   * @generated from field: optional int64 tpm_limit = 8;
-   */
-  tpmLimit?: bigint | undefined;
-
-  /**
-   * Calls in flight at once; absent means no limit.
-   *
-   * @generated from field: optional int64 max_parallel_requests = 9;
-   */
-  maxParallelRequests?: bigint | undefined;
-
-  /**
-   * A JSON object of at most 64 KiB, kept and given back.
-   *
-   * @generated from field: optional bytes metadata = 10;
-   */
-  metadata?: Uint8Array | undefined;
-
-  /**
-   * The user it belongs to.
-   *
-   * @generated from field: optional string user_id = 11;
-   */
-  userId?: string | undefined;
-
-  /**
-   * The team it belongs to.
-   *
-   * @generated from field: optional string team_id = 12;
-   */
-  teamId?: string | undefined;
-
-  /**
-   * Makes it blocked from the start.
-   *
-   * @generated from field: optional bool blocked = 13;
-   */
-  blocked?: boolean | undefined;
+  settings?: KeySettings | undefined;
 
   /**
    * LiteLLM lets a key start with spend. Only 0 is built; anything else is INVALID_REQUEST.
    *
-   * @generated from field: optional int64 spend = 14;
+   * @generated from field: optional int64 spend = 4;
    */
   spend?: bigint | undefined;
 
   /**
-   * LiteLLM's kinds of keys. Only `default` is built; anything else is INVALID_REQUEST.
+   * LiteLLM's kinds of keys, short for a list of allowed routes: `llm_api`, `management`, `read_only`; `default` is none.
    *
-   * @generated from field: optional string key_type = 15;
+   * @generated from field: optional string key_type = 5;
    */
   keyType?: string | undefined;
 };
@@ -138,7 +68,7 @@ export const GenerateKeyRequestSchema: GenMessage<GenerateKeyRequest> = /*@__PUR
   messageDesc(file_sluice_auth_v1_key_service, 0);
 
 /**
- * GenerateKeyResponse is the new key with what was stored of it. Field names are LiteLLM's.
+ * GenerateKeyResponse is the new key with what was stored of it.
  *
  * @generated from message sluice.auth.v1.GenerateKeyResponse
  */
@@ -151,11 +81,11 @@ export type GenerateKeyResponse = Message<"sluice.auth.v1.GenerateKeyResponse"> 
   key: string;
 
   /**
-   * SHA-256 of the key, lowercase hex: its id.
+   * The `duration` asked for.
    *
-   * @generated from field: string token = 2;
+   * @generated from field: optional string duration = 2;
    */
-  token: string;
+  duration?: string | undefined;
 
   /**
    * The same as `token`.
@@ -165,130 +95,11 @@ export type GenerateKeyResponse = Message<"sluice.auth.v1.GenerateKeyResponse"> 
   tokenId: string;
 
   /**
-   * `sk-...` and the last four characters of the key.
+   * What was stored.
    *
-   * @generated from field: string key_name = 4;
+   * @generated from field: sluice.auth.v1.Key stored = 4;
    */
-  keyName: string;
-
-  /**
-   * Its name.
-   *
-   * @generated from field: optional string key_alias = 5;
-   */
-  keyAlias?: string | undefined;
-
-  /**
-   * The `duration` asked for.
-   *
-   * @generated from field: optional string duration = 6;
-   */
-  duration?: string | undefined;
-
-  /**
-   * When it stops working; absent means never.
-   *
-   * @generated from field: google.protobuf.Timestamp expires = 7;
-   */
-  expires?: Timestamp | undefined;
-
-  /**
-   * Models it may use; empty means all.
-   *
-   * @generated from field: repeated string models = 8;
-   */
-  models: string[];
-
-  /**
-   * What it has spent: 0.
-   *
-   * @generated from field: optional int64 spend = 9;
-   */
-  spend?: bigint | undefined;
-
-  /**
-   * What it may spend in a budget window.
-   *
-   * @generated from field: optional int64 max_budget = 10;
-   */
-  maxBudget?: bigint | undefined;
-
-  /**
-   * The length of the budget window.
-   *
-   * @generated from field: optional string budget_duration = 11;
-   */
-  budgetDuration?: string | undefined;
-
-  /**
-   * Requests in any 60 seconds.
-   *
-   * @generated from field: optional uint64 rpm_limit = 12;
-   */
-  rpmLimit?: bigint | undefined;
-
-  /**
-   * Tokens in any 60 seconds.
-   *
-   * @generated from field: optional uint64 tpm_limit = 13;
-   */
-  tpmLimit?: bigint | undefined;
-
-  /**
-   * Calls in flight at once.
-   *
-   * @generated from field: optional uint64 max_parallel_requests = 14;
-   */
-  maxParallelRequests?: bigint | undefined;
-
-  /**
-   * What the creator noted, a JSON object.
-   *
-   * @generated from field: bytes metadata = 15;
-   */
-  metadata: Uint8Array;
-
-  /**
-   * The user it belongs to.
-   *
-   * @generated from field: optional string user_id = 16;
-   */
-  userId?: string | undefined;
-
-  /**
-   * The team it belongs to.
-   *
-   * @generated from field: optional string team_id = 17;
-   */
-  teamId?: string | undefined;
-
-  /**
-   * Whether it is blocked.
-   *
-   * @generated from field: optional bool blocked = 18;
-   */
-  blocked?: boolean | undefined;
-
-  /**
-   * When it was made.
-   *
-   * @generated from field: google.protobuf.Timestamp created_at = 19;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * Who made it: the hash of a key.
-   *
-   * @generated from field: string created_by = 20;
-   */
-  createdBy: string;
-
-  /**
-   * When it was last changed.
-   *
-   * @generated from field: google.protobuf.Timestamp updated_at = 21;
-   */
-  updatedAt?: Timestamp | undefined;
+  stored?: Key | undefined;
 };
 
 /**
@@ -297,6 +108,83 @@ export type GenerateKeyResponse = Message<"sluice.auth.v1.GenerateKeyResponse"> 
  */
 export const GenerateKeyResponseSchema: GenMessage<GenerateKeyResponse> = /*@__PURE__*/
   messageDesc(file_sluice_auth_v1_key_service, 1);
+
+/**
+ * UpdateKeyRequest changes a key.
+ *
+ * @generated from message sluice.auth.v1.UpdateKeyRequest
+ */
+export type UpdateKeyRequest = Message<"sluice.auth.v1.UpdateKeyRequest"> & {
+  /**
+   * The key or its hash.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * A new lifetime from now; `-1` means for ever.
+   *
+   * @generated from field: optional string duration = 2;
+   */
+  duration?: string | undefined;
+
+  /**
+   * The new values.
+   *
+   * @generated from field: sluice.auth.v1.KeySettings settings = 3;
+   */
+  settings?: KeySettings | undefined;
+
+  /**
+   * What is changed: paths like `settings.limits.max_budget`. REST fills it with the members of the body.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 4;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * Sets what the key spent in the current window.
+   *
+   * @generated from field: optional int64 spend = 5;
+   */
+  spend?: bigint | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.UpdateKeyRequest.
+ * Use `create(UpdateKeyRequestSchema)` to create a new message.
+ */
+export const UpdateKeyRequestSchema: GenMessage<UpdateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 2);
+
+/**
+ * UpdateKeyResponse is the key as it is now.
+ *
+ * @generated from message sluice.auth.v1.UpdateKeyResponse
+ */
+export type UpdateKeyResponse = Message<"sluice.auth.v1.UpdateKeyResponse"> & {
+  /**
+   * As it was passed.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The key.
+   *
+   * @generated from field: sluice.auth.v1.Key stored = 2;
+   */
+  stored?: Key | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.UpdateKeyResponse.
+ * Use `create(UpdateKeyResponseSchema)` to create a new message.
+ */
+export const UpdateKeyResponseSchema: GenMessage<UpdateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 3);
 
 /**
  * GetKeyInfoRequest names a key.
@@ -317,7 +205,7 @@ export type GetKeyInfoRequest = Message<"sluice.auth.v1.GetKeyInfoRequest"> & {
  * Use `create(GetKeyInfoRequestSchema)` to create a new message.
  */
 export const GetKeyInfoRequestSchema: GenMessage<GetKeyInfoRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_key_service, 2);
+  messageDesc(file_sluice_auth_v1_key_service, 4);
 
 /**
  * GetKeyInfoResponse holds the key.
@@ -345,7 +233,7 @@ export type GetKeyInfoResponse = Message<"sluice.auth.v1.GetKeyInfoResponse"> & 
  * Use `create(GetKeyInfoResponseSchema)` to create a new message.
  */
 export const GetKeyInfoResponseSchema: GenMessage<GetKeyInfoResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_key_service, 3);
+  messageDesc(file_sluice_auth_v1_key_service, 5);
 
 /**
  * DeleteKeysRequest names keys in exactly one of two ways; at most 1000.
@@ -373,7 +261,7 @@ export type DeleteKeysRequest = Message<"sluice.auth.v1.DeleteKeysRequest"> & {
  * Use `create(DeleteKeysRequestSchema)` to create a new message.
  */
 export const DeleteKeysRequestSchema: GenMessage<DeleteKeysRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_key_service, 4);
+  messageDesc(file_sluice_auth_v1_key_service, 6);
 
 /**
  * DeleteKeysResponse names what was deleted.
@@ -394,18 +282,20 @@ export type DeleteKeysResponse = Message<"sluice.auth.v1.DeleteKeysResponse"> & 
  * Use `create(DeleteKeysResponseSchema)` to create a new message.
  */
 export const DeleteKeysResponseSchema: GenMessage<DeleteKeysResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_key_service, 5);
+  messageDesc(file_sluice_auth_v1_key_service, 7);
 
 /**
- * KeyService manages virtual keys. Every RPC reads its caller from the headers that the edge sets. A database that does
- * not answer is UNAVAILABLE. Every change broadcasts PrincipalChanged.
+ * KeyService manages virtual keys. Every RPC reads its caller from the headers that the edge sets, and fails with
+ * PERMISSION_DENIED where the caller may not. A value that makes no sense is INVALID_REQUEST and names the field; a
+ * database that does not answer is UNAVAILABLE. Every change broadcasts PrincipalChanged.
  *
  * @generated from service sluice.auth.v1.KeyService
  */
 export const KeyService: GenService<{
   /**
-   * Makes a key. The master key only. Not idempotent, except that a `key` of the caller's choice or a `key_alias` that
-   * exists already is CONFLICT. A value that makes no sense is INVALID_REQUEST and names the field.
+   * Makes a key. A proxy admin makes any; an organization's or team's admin makes keys of its teams; an internal user,
+   * keys of its own. Not idempotent, except that a `key` of the caller's choice or a `key_alias` that exists already is
+   * CONFLICT.
    *
    * @generated from rpc sluice.auth.v1.KeyService.GenerateKey
    */
@@ -415,9 +305,20 @@ export const KeyService: GenService<{
     output: typeof GenerateKeyResponseSchema;
   },
   /**
-   * Returns a key with what it spent. The master key sees every key; a virtual key sees itself only, and gets
-   * PERMISSION_DENIED for any other, whether it exists or not. Fails with NOT_FOUND where there is no such key, and
-   * with UNAVAILABLE where accounting does not answer.
+   * Changes what `update_mask` names, and nothing else: a field that the mask names and the settings do not have is
+   * cleared. Whoever may make such a key may change it. Fails with NOT_FOUND where there is no such key.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.UpdateKey
+   */
+  updateKey: {
+    methodKind: "unary";
+    input: typeof UpdateKeyRequestSchema;
+    output: typeof UpdateKeyResponseSchema;
+  },
+  /**
+   * Returns a key with what it spent. A proxy admin sees every key, an admin those of its teams and organizations, a
+   * user its own, and a key itself; any other is PERMISSION_DENIED, whether it exists or not. Fails with NOT_FOUND where
+   * there is no such key, and with UNAVAILABLE where accounting does not answer.
    *
    * @generated from rpc sluice.auth.v1.KeyService.GetKeyInfo
    */
@@ -427,8 +328,8 @@ export const KeyService: GenService<{
     output: typeof GetKeyInfoResponseSchema;
   },
   /**
-   * Deletes keys, all in one transaction. The master key only. Names that match no key are left out of the answer;
-   * where none matches it fails with NOT_FOUND.
+   * Deletes keys, all in one transaction; whoever may make such keys may delete them. Names that match no key are left
+   * out of the answer; where none matches it fails with NOT_FOUND.
    *
    * @generated from rpc sluice.auth.v1.KeyService.DeleteKeys
    */

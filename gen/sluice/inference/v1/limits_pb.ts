@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/inference/v1/limits.proto.
  */
 export const file_sluice_inference_v1_limits: GenFile = /*@__PURE__*/
-  fileDesc("CiBzbHVpY2UvaW5mZXJlbmNlL3YxL2xpbWl0cy5wcm90bxITc2x1aWNlLmluZmVyZW5jZS52MSKrAgoLU2NvcGVMaW1pdHMSDQoFc2NvcGUYASABKAkSIAoTbWF4X2J1ZGdldF9uYW5vX3VzZBgCIAEoA0gAiAEBEhcKD2J1ZGdldF9kdXJhdGlvbhgDIAEoCRIwCgxidWRnZXRfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKCXJwbV9saW1pdBgFIAEoDUgBiAEBEhYKCXRwbV9saW1pdBgGIAEoBEgCiAEBEiIKFW1heF9wYXJhbGxlbF9yZXF1ZXN0cxgHIAEoDUgDiAEBQhYKFF9tYXhfYnVkZ2V0X25hbm9fdXNkQgwKCl9ycG1fbGltaXRCDAoKX3RwbV9saW1pdEIYChZfbWF4X3BhcmFsbGVsX3JlcXVlc3RzYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiBzbHVpY2UvaW5mZXJlbmNlL3YxL2xpbWl0cy5wcm90bxITc2x1aWNlLmluZmVyZW5jZS52MSL2AgoLU2NvcGVMaW1pdHMSDQoFc2NvcGUYASABKAkSIAoTbWF4X2J1ZGdldF9uYW5vX3VzZBgCIAEoA0gAiAEBEhcKD2J1ZGdldF9kdXJhdGlvbhgDIAEoCRIwCgxidWRnZXRfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKCXJwbV9saW1pdBgFIAEoDUgBiAEBEhYKCXRwbV9saW1pdBgGIAEoBEgCiAEBEiIKFW1heF9wYXJhbGxlbF9yZXF1ZXN0cxgHIAEoDUgDiAEBEg0KBW1vZGVsGAggASgJEiEKFHNvZnRfYnVkZ2V0X25hbm9fdXNkGAkgASgDSASIAQFCFgoUX21heF9idWRnZXRfbmFub191c2RCDAoKX3JwbV9saW1pdEIMCgpfdHBtX2xpbWl0QhgKFl9tYXhfcGFyYWxsZWxfcmVxdWVzdHNCFwoVX3NvZnRfYnVkZ2V0X25hbm9fdXNkYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * ScopeLimits is one scope that a call counts against, with the limits that hold there. Limits travel with the
@@ -22,7 +22,9 @@ export const file_sluice_inference_v1_limits: GenFile = /*@__PURE__*/
  */
 export type ScopeLimits = Message<"sluice.inference.v1.ScopeLimits"> & {
   /**
-   * The scope: `key:<hash>`, `user:<id>`, `team:<id>`.
+   * The scope: `key:<hash>`, `user:<id>`, `team:<id>`, `member:<team>:<user>`, `organization:<id>`, `project:<id>`,
+   * `customer:<id>`, `tag:<name>`. Limits of one model are a scope of their own, `<scope>|model:<name>`, and so is every
+   * further budget window, `<scope>|window:<duration>`.
    *
    * @generated from field: string scope = 1;
    */
@@ -69,6 +71,21 @@ export type ScopeLimits = Message<"sluice.inference.v1.ScopeLimits"> & {
    * @generated from field: optional uint32 max_parallel_requests = 7;
    */
   maxParallelRequests?: number | undefined;
+
+  /**
+   * The model that these limits hold for, as the client names it; empty means every model. A call to another model does
+   * not count against the scope.
+   *
+   * @generated from field: string model = 8;
+   */
+  model: string;
+
+  /**
+   * What is reported when it is spent in a window, and refuses nothing; absent means none.
+   *
+   * @generated from field: optional int64 soft_budget_nano_usd = 9;
+   */
+  softBudgetNanoUsd?: bigint | undefined;
 };
 
 /**

@@ -4,15 +4,17 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MessageOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
+import type { Role } from "./caller_pb.ts";
+import { file_sluice_rest_v1_caller } from "./caller_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/rest/v1/rest.proto.
  */
 export const file_sluice_rest_v1_rest: GenFile = /*@__PURE__*/
-  fileDesc("ChlzbHVpY2UvcmVzdC92MS9yZXN0LnByb3RvEg5zbHVpY2UucmVzdC52MSJwCghIdHRwUnVsZRINCgVwYXRocxgBIAMoCRImCgZhY2Nlc3MYAiABKA4yFi5zbHVpY2UucmVzdC52MS5BY2Nlc3MSFgoOdW5idWlsdF9maWVsZHMYAyADKAkSFQoNcmVzcG9uc2VfYm9keRgEIAEoCSJJCglGaWVsZFJ1bGUSIgoEdW5pdBgBIAEoDjIULnNsdWljZS5yZXN0LnYxLlVuaXQSGAoQbnVsbF93aGVuX2Fic2VudBgCIAEoCCpGCgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEAoMQUNDRVNTX0FETUlOEAESEgoOQUNDRVNTX0FOWV9LRVkQAio5CgRVbml0EhQKEFVOSVRfVU5TUEVDSUZJRUQQABIMCghVTklUX1VTRBABEg0KCVVOSVRfSlNPThACOk4KBGh0dHASHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi1hwMgASgLMhguc2x1aWNlLnJlc3QudjEuSHR0cFJ1bGVSBGh0dHA6UAoFZmllbGQSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLaHAyABKAsyGS5zbHVpY2UucmVzdC52MS5GaWVsZFJ1bGVSBWZpZWxkYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChlzbHVpY2UvcmVzdC92MS9yZXN0LnByb3RvEg5zbHVpY2UucmVzdC52MSJtCghIdHRwUnVsZRINCgVwYXRocxgBIAMoCRIjCgVyb2xlcxgCIAMoDjIULnNsdWljZS5yZXN0LnYxLlJvbGUSFgoOdW5idWlsdF9maWVsZHMYAyADKAkSFQoNcmVzcG9uc2VfYm9keRgEIAEoCSKjAQoJRmllbGRSdWxlEiIKBHVuaXQYASABKA4yFC5zbHVpY2UucmVzdC52MS5Vbml0EhgKEG51bGxfd2hlbl9hYnNlbnQYAiABKAgSDwoHZmxhdHRlbhgDIAEoCBImCgZmb3JtYXQYBCABKA4yFi5zbHVpY2UucmVzdC52MS5Gb3JtYXQSEgoKbWF4X2xlbmd0aBgFIAEoDRILCgNtYXgYBiABKAQiJwoLTWVzc2FnZVJ1bGUSGAoQbnVsbF93aGVuX2Fic2VudBgBIAEoCCo5CgRVbml0EhQKEFVOSVRfVU5TUEVDSUZJRUQQABIMCghVTklUX1VTRBABEg0KCVVOSVRfSlNPThACKnYKBkZvcm1hdBIWChJGT1JNQVRfVU5TUEVDSUZJRUQQABITCg9GT1JNQVRfRFVSQVRJT04QARITCg9GT1JNQVRfTElGRVRJTUUQAhIYChRGT1JNQVRfQlVER0VUX1dJTkRPVxADEhAKDEZPUk1BVF9FTUFJTBAEOk4KBGh0dHASHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi1hwMgASgLMhguc2x1aWNlLnJlc3QudjEuSHR0cFJ1bGVSBGh0dHA6UAoFZmllbGQSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLaHAyABKAsyGS5zbHVpY2UucmVzdC52MS5GaWVsZFJ1bGVSBWZpZWxkOlgKB21lc3NhZ2USHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYt4cDIAEoCzIbLnNsdWljZS5yZXN0LnYxLk1lc3NhZ2VSdWxlUgdtZXNzYWdlYgZwcm90bzM", [file_google_protobuf_descriptor, file_sluice_rest_v1_caller]);
 
 /**
  * HttpRule maps one RPC to LiteLLM's REST paths. The edge's transcoder reads it from the descriptor at run time; there
@@ -29,11 +31,12 @@ export type HttpRule = Message<"sluice.rest.v1.HttpRule"> & {
   paths: string[];
 
   /**
-   * Who may call it.
+   * Who may call it, over REST and over gRPC: a caller that has one of these roles. ROLE_PROXY_ADMIN is always among
+   * them. What is not declared is denied; the handler narrows further to what the caller may see and change.
    *
-   * @generated from field: sluice.rest.v1.Access access = 2;
+   * @generated from field: repeated sluice.rest.v1.Role roles = 2;
    */
-  access: Access;
+  roles: Role[];
 
   /**
    * Fields that LiteLLM has here and Sluice has not built yet. One of them set to a value is a 400 that names it;
@@ -59,7 +62,8 @@ export const HttpRuleSchema: GenMessage<HttpRule> = /*@__PURE__*/
   messageDesc(file_sluice_rest_v1_rest, 0);
 
 /**
- * FieldRule adjusts the JSON form of one field.
+ * FieldRule adjusts the JSON form of one field and bounds its value. Without a rule a number is not negative, a list or
+ * map has at most 1000 entries, and JSON at most 65,536 bytes and 64 levels.
  *
  * @generated from message sluice.rest.v1.FieldRule
  */
@@ -77,6 +81,34 @@ export type FieldRule = Message<"sluice.rest.v1.FieldRule"> & {
    * @generated from field: bool null_when_absent = 2;
    */
   nullWhenAbsent: boolean;
+
+  /**
+   * The members of this message stand beside the fields of the message that holds it, not in an object of their own.
+   *
+   * @generated from field: bool flatten = 3;
+   */
+  flatten: boolean;
+
+  /**
+   * What a text must look like.
+   *
+   * @generated from field: sluice.rest.v1.Format format = 4;
+   */
+  format: Format;
+
+  /**
+   * The most characters of a text; 0 means 256.
+   *
+   * @generated from field: uint32 max_length = 5;
+   */
+  maxLength: number;
+
+  /**
+   * The largest value of a whole number; 0 means 2^53 - 1.
+   *
+   * @generated from field: uint64 max = 6;
+   */
+  max: bigint;
 };
 
 /**
@@ -87,45 +119,25 @@ export const FieldRuleSchema: GenMessage<FieldRule> = /*@__PURE__*/
   messageDesc(file_sluice_rest_v1_rest, 1);
 
 /**
- * Access says who may call a REST path. What is not declared is denied.
+ * MessageRule adjusts the JSON form of a whole message.
  *
- * @generated from enum sluice.rest.v1.Access
+ * @generated from message sluice.rest.v1.MessageRule
  */
-export const Access = {
+export type MessageRule = Message<"sluice.rest.v1.MessageRule"> & {
   /**
-   * Never used: a path without access is a build error.
+   * Every absent field is written as null.
    *
-   * @generated from enum value: ACCESS_UNSPECIFIED = 0;
+   * @generated from field: bool null_when_absent = 1;
    */
-  UNSPECIFIED: 0,
-
-  /**
-   * The master key only.
-   *
-   * @generated from enum value: ACCESS_ADMIN = 1;
-   */
-  ADMIN: 1,
-
-  /**
-   * Any valid key; the handler narrows the answer to what the caller may see.
-   *
-   * @generated from enum value: ACCESS_ANY_KEY = 2;
-   */
-  ANY_KEY: 2,
-} as const;
+  nullWhenAbsent: boolean;
+};
 
 /**
- * Access says who may call a REST path. What is not declared is denied.
- *
- * @generated from enum sluice.rest.v1.Access
+ * Describes the message sluice.rest.v1.MessageRule.
+ * Use `create(MessageRuleSchema)` to create a new message.
  */
-export type Access = (typeof Access)[keyof typeof Access] | UnknownEnum;
-
-/**
- * Describes the enum sluice.rest.v1.Access.
- */
-export const AccessSchema: GenEnum<Access> = /*@__PURE__*/
-  enumDesc(file_sluice_rest_v1_rest, 0);
+export const MessageRuleSchema: GenMessage<MessageRule> = /*@__PURE__*/
+  messageDesc(file_sluice_rest_v1_rest, 2);
 
 /**
  * Unit says how a field's number is spelled in JSON.
@@ -166,6 +178,63 @@ export type Unit = (typeof Unit)[keyof typeof Unit] | UnknownEnum;
  * Describes the enum sluice.rest.v1.Unit.
  */
 export const UnitSchema: GenEnum<Unit> = /*@__PURE__*/
+  enumDesc(file_sluice_rest_v1_rest, 0);
+
+/**
+ * Format says what a text must look like, beyond the bounds that hold for every text: at most 256 characters (or
+ * `max_length`), well-formed, without control characters.
+ *
+ * @generated from enum sluice.rest.v1.Format
+ */
+export const Format = {
+  /**
+   * Any text.
+   *
+   * @generated from enum value: FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A span of time as LiteLLM writes it: `30s`, `5m`, `12h`, `7d`, `1w`, `1mo`; empty means none.
+   *
+   * @generated from enum value: FORMAT_DURATION = 1;
+   */
+  DURATION: 1,
+
+  /**
+   * The same, or `-1` for ever.
+   *
+   * @generated from enum value: FORMAT_LIFETIME = 2;
+   */
+  LIFETIME: 2,
+
+  /**
+   * The same as FORMAT_DURATION, but for several months: a budget window is one month or none.
+   *
+   * @generated from enum value: FORMAT_BUDGET_WINDOW = 3;
+   */
+  BUDGET_WINDOW: 3,
+
+  /**
+   * Something with an `@`.
+   *
+   * @generated from enum value: FORMAT_EMAIL = 4;
+   */
+  EMAIL: 4,
+} as const;
+
+/**
+ * Format says what a text must look like, beyond the bounds that hold for every text: at most 256 characters (or
+ * `max_length`), well-formed, without control characters.
+ *
+ * @generated from enum sluice.rest.v1.Format
+ */
+export type Format = (typeof Format)[keyof typeof Format] | UnknownEnum;
+
+/**
+ * Describes the enum sluice.rest.v1.Format.
+ */
+export const FormatSchema: GenEnum<Format> = /*@__PURE__*/
   enumDesc(file_sluice_rest_v1_rest, 1);
 
 /**
@@ -177,10 +246,18 @@ export const http: GenExtension<MethodOptions, HttpRule> = /*@__PURE__*/
   extDesc(file_sluice_rest_v1_rest, 0);
 
 /**
- * The JSON form of a field.
+ * The JSON form and the bounds of a field.
  *
  * @generated from extension: sluice.rest.v1.FieldRule field = 50102;
  */
 export const field: GenExtension<FieldOptions, FieldRule> = /*@__PURE__*/
   extDesc(file_sluice_rest_v1_rest, 1);
+
+/**
+ * The JSON form of a message.
+ *
+ * @generated from extension: sluice.rest.v1.MessageRule message = 50103;
+ */
+export const message: GenExtension<MessageOptions, MessageRule> = /*@__PURE__*/
+  extDesc(file_sluice_rest_v1_rest, 2);
 

@@ -1,0 +1,71 @@
+import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { databaseError } from "#chassis/database/database.ts";
+import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
+import type { RouteContext } from "./context.ts";
+
+/** One thing that a change touched. */
+export interface Changed {
+  /** What it is: a scope, see `scopeOf`. */
+  readonly scope: string;
+  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated";
+}
+
+/** What a change hands out of its transaction. */
+export interface ChangeResult<T> {
+  readonly result: T;
+  readonly changed: readonly Changed[];
+}
+
+/**
+ * Runs an administrator's change: all of it in one transaction, with the notes of whom to tell; told once it is
+ * committed. Every change of auth goes through here.
+ *
+ * @throws what the work throws, and UNAVAILABLE where the database does not answer.
+ */
+export async function change<T>(
+  { database, announcer, telemetry }: RouteContext,
+  caller: AdminCaller,
+  work: (em: SqlEntityManager) => Promise<ChangeResult<T>>,
+): Promise<T> {
+  const { result, changed } = await database
+    .transaction(async (em) => {
+      const outcome = await work(em);
+      if (outcome.changed.length > 0) {
+        await announcer.note(
+          em,
+          outcome.changed.map(({ scope }) => scope),
+        );
+      }
+      return outcome;
+    })
+    .catch((error: unknown) => {
+      throw databaseError(error);
+    });
+  if (changed.length > 0) {
+    await announcer.announce();
+    telemetry.changed(changed, nameOf(caller));
+  }
+  return result;
+}
+
+/** How the caller is remembered in what it makes: its user, else its key's hash. */
+export function nameOf(caller: AdminCaller): string {
+  return caller.userId === "" ? caller.keyId : caller.userId;
+}
+
+/** The columns that tell who made a row and when. */
+export function createdBy(caller: AdminCaller, now: Date) {
+  const name = nameOf(caller);
+  return { createdAt: now, createdBy: name, updatedAt: now, updatedBy: name, version: 1 };
+}
+
+/** Marks a row as changed. */
+export function touch(
+  row: { updatedAt: Date; updatedBy: string; version: number },
+  caller: AdminCaller,
+  now: Date,
+): void {
+  row.updatedAt = now;
+  row.updatedBy = nameOf(caller);
+  row.version += 1;
+}

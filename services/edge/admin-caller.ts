@@ -1,0 +1,22 @@
+import { create } from "@bufbuild/protobuf";
+import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
+import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { type AdminCaller, AdminCallerSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
+import type { HttpCall } from "./http-call.ts";
+
+/** Who calls an admin path, as the service behind it is told. */
+export function adminCaller(principal: Principal, call: HttpCall): AdminCaller {
+  const changedBy = call.request.headers["litellm-changed-by"];
+  return create(AdminCallerSchema, {
+    master: principal.kind === CallerKind.MASTER,
+    keyId: principal.keyId,
+    roles: principal.roles,
+    userId: principal.userId,
+    teamId: principal.teamId,
+    teamIds: principal.teamIds,
+    adminTeamIds: principal.adminTeamIds,
+    adminOrganizationIds: principal.adminOrganizationIds,
+    address: call.request.socket.remoteAddress ?? "",
+    changedBy: typeof changedBy === "string" ? changedBy.slice(0, 256) : "",
+  });
+}

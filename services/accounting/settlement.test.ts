@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { SpendChangedSchema, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import {
@@ -56,6 +56,21 @@ for (const backend of backends) {
       const sum = 59n * 30n;
       assert.deepEqual(await spendOf(accounting, scope), { spent: sum, reserved: 5000n - sum });
       assert.equal(await countRows("spend_log", `key_id = 'once'`), 60);
+    });
+
+    test("the spend of a window can be set; what is leased stays reserved, and later calls add to it", async () => {
+      const limits = { scope: "key:set", maxBudgetNanoUsd: 10_000n, budgetDuration: "1d" };
+      await lease(accounting, "owner", limits, { nanoUsd: 5000n });
+      await deliver(accounting, [usage(7001, noon, limits.scope, 100n)]);
+      const set = (spentNanoUsd: bigint) => replica.spend.setSpend({ scope: limits.scope, spentNanoUsd });
+      assert.equal((await set(9n)).previousNanoUsd, 100n);
+      assert.equal((await set(9n)).previousNanoUsd, 9n);
+      assert.deepEqual(await spendOf(accounting, limits.scope), { spent: 9n, reserved: 4900n });
+      await deliver(accounting, [usage(7002, noon, limits.scope, 1n)]);
+      assert.equal((await spendOf(accounting, limits.scope)).spent, 10n);
+      const { spends } = await accounting.spend.getSpend({ scopes: [limits.scope] });
+      assert.equal(spends[0]?.resetsAt && timestampMs(spends[0].resetsAt), Date.UTC(2026, 5, 11));
+      await assert.rejects(set(-1n), /not negative/);
     });
 
     test("random batches of many scopes on two replicas at the same time add up, without a deadlock", async () => {

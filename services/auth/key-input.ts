@@ -58,7 +58,6 @@ export function readKeySettings(given: KeySettings | undefined): KeySettings {
   if (settings.autoRotate === true && !settings.rotationInterval) {
     throw invalid("rotation_interval", "is needed where auto_rotate is set");
   }
-  if (!isJsonObject(settings.metadata)) throw invalid("metadata", "must be a JSON object");
   if (settings.metadata?.length === 0) delete settings.metadata;
   for (const name of ["keyAlias", "userId", "teamId", "organizationId", "projectId", "rotationInterval"] as const) {
     if (settings[name] === "") delete settings[name];
@@ -82,12 +81,6 @@ export function keyColumns(settings: KeySettings) {
 export function rotationDue(settings: KeySettings, from: Date): Date | null {
   if (settings.autoRotate !== true || settings.rotationInterval === undefined) return null;
   return addDuration(from, parseDuration(settings.rotationInterval));
-}
-
-function isJsonObject(bytes: Uint8Array | undefined): boolean {
-  if (bytes === undefined || bytes.length === 0) return true;
-  const value: unknown = JSON.parse(Buffer.from(bytes).toString());
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function invalid(field: string, what: string) {

@@ -2,12 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Key, KeySchema, KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
 import type { VirtualKeyRow } from "./db/entities.ts";
+import type { WindowSpend } from "./scope-spend.ts";
 import { readDoc } from "./stored-doc.ts";
 
 const emptyObject = Buffer.from("{}");
 
-/** A key as an administrator sees it. `spend` is what it spent in its window, billionths of a US dollar. */
-export function keyView(row: VirtualKeyRow, spend: bigint): Key {
+/** A key as an administrator sees it. */
+export function keyView(row: VirtualKeyRow, { spent, resetsAt }: WindowSpend): Key {
   const settings = readDoc(KeySettingsSchema, row.doc);
   settings.metadata ??= emptyObject;
   settings.blocked ??= false;
@@ -15,7 +16,8 @@ export function keyView(row: VirtualKeyRow, spend: bigint): Key {
     token: row.keyId,
     keyName: row.keyName,
     settings,
-    spend,
+    spend: spent,
+    budgetResetAt: resetsAt,
     expires: stamp(row.expiresAt),
     createdAt: stamp(row.createdAt),
     createdBy: row.createdBy,

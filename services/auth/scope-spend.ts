@@ -1,3 +1,4 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { RouteContext } from "./context.ts";
@@ -6,21 +7,37 @@ const timeoutMs = 3000;
 /** As many as one question to accounting may name. */
 const batchSize = 1000;
 
+/** What a scope spent in its current budget window. */
+export interface WindowSpend {
+  /** Billionths of a US dollar. */
+  readonly spent: bigint;
+  /** When the window ends; undefined where it never does. */
+  readonly resetsAt: Timestamp | undefined;
+}
+
 /**
- * What each scope spent in its current budget window, billionths of a US dollar, in the order of the scopes.
+ * What each scope spent, in the order of the scopes.
  *
  * @throws UNAVAILABLE where accounting does not answer: nobody is shown a spend that may be wrong.
  */
-export async function spentBy({ spend }: RouteContext, scopes: readonly string[]): Promise<bigint[]> {
-  const spent: bigint[] = [];
+export async function spentBy({ spend }: RouteContext, scopes: readonly string[]): Promise<WindowSpend[]> {
+  const found: WindowSpend[] = [];
   for (let from = 0; from < scopes.length; from += batchSize) {
     const batch = scopes.slice(from, from + batchSize);
     try {
       const { spends } = await spend.getSpend({ scopes: batch }, { timeoutMs });
-      spent.push(...batch.map((_, index) => spends[index]?.spentNanoUsd ?? 0n));
+      found.push(...batch.map((_, at) => ({ spent: spends[at]?.spentNanoUsd ?? 0n, resetsAt: spends[at]?.resetsAt })));
     } catch (cause) {
       throw gatewayError(Reason.UNAVAILABLE, "The spend is not known now. Try again.", { retryAfterMs: 1000, cause });
     }
   }
-  return spent;
+  return found;
 }
+
+/** What one scope spent. */
+export async function spentByOne(context: RouteContext, scope: string): Promise<WindowSpend> {
+  const [found] = await spentBy(context, [scope]);
+  return found ?? nothingSpent;
+}
+
+export const nothingSpent: WindowSpend = { spent: 0n, resetsAt: undefined };

@@ -1,95 +1,24 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { create, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import {
-  type CallOptions,
-  type Client,
-  Code,
-  ConnectError,
-  createClient,
-  createRouterTransport,
-  type ServiceImpl,
-} from "@connectrpc/connect";
-import { createNoopMeter } from "@opentelemetry/api";
-import { callerHeaders, masterCaller } from "#chassis/caller-header.ts";
-import { type Database, openDatabase } from "#chassis/database/database.ts";
-import { findGatewayError } from "#chassis/errors.ts";
-import type { EventBus } from "#chassis/events/bus.ts";
-import { createInProcessBus } from "#chassis/events/in-process.ts";
-import { createLogger } from "#chassis/log.ts";
-import { createLocalClient } from "#chassis/rpc/local-client.ts";
-import { startTestDatabases, type TestDatabase } from "#chassis/testing/databases.ts";
-import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
-import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
-import type { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
-import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
-import type { LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
-import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
+import { startTestDatabases } from "#chassis/testing/databases.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
-import { readEnv } from "./config.ts";
 import { VirtualKey } from "./db/entities.ts";
-import { authSchema } from "./db/schema.ts";
 import { hashKey } from "./secret-key.ts";
-import { createAuthService } from "./service.ts";
+import {
+  as,
+  type FlatKey,
+  generate,
+  master,
+  masterKeyHash,
+  now,
+  refused,
+  setUp,
+  until,
+} from "./testing/auth-fixture.ts";
 
-const now = Date.UTC(2026, 0, 31, 12);
-const masterKeyHash = hashKey("sk-master");
-const master = { headers: callerHeaders(masterCaller(masterKeyHash)) };
-const virtual = (keyId: string) => ({
-  headers: callerHeaders(create(AdminCallerSchema, { keyId, roles: [Role.KEY] })),
-});
-
-interface Setup {
-  readonly auth: Client<typeof AuthService>;
-  readonly keys: Client<typeof KeyService>;
-  readonly database: Database;
-  /** Every key id that was announced. */
-  readonly announced: string[];
-  readonly spent: Map<string, bigint>;
-  readonly bus: { connected: boolean };
-  close(): Promise<void>;
-}
-
-async function setUp(url: TestDatabase["url"], spendWorks = true, connected = true): Promise<Setup> {
-  const log = createLogger("error", () => undefined);
-  const database = await openDatabase({ url, ...authSchema, log });
-  const spent = new Map<string, bigint>();
-  const spend = createLocalClient(SpendService, {
-    getSpend({ scopes }: { scopes: string[] }) {
-      if (!spendWorks) throw new ConnectError("down", Code.Unavailable);
-      return { spends: scopes.map((scope) => ({ scope, spentNanoUsd: spent.get(scope) ?? 0n })) };
-    },
-  });
-  const inner = createInProcessBus(log);
-  const bus = { connected };
-  const events: EventBus = Object.create(inner, { connected: { get: () => bus.connected } });
-  const announced: string[] = [];
-  events.subscribe(PrincipalChangedSchema, ({ keyIds }) => void announced.push(...keyIds));
-  const config = { ...readEnv({}), announceRetryMs: 20 };
-  const meter = createNoopMeter();
-  const service = createAuthService({ database, events, spend, masterKeyHash, config, log, meter, clock: () => now });
-  const transport = createRouterTransport((router) => {
-    for (const { service: desc, implementation } of service.implementations) {
-      router.service<DescService>(desc, implementation as Partial<ServiceImpl<DescService>>);
-    }
-  });
-  return {
-    auth: createClient(AuthService, transport),
-    keys: createClient(KeyService, transport),
-    database,
-    announced,
-    spent,
-    bus,
-    async close() {
-      await service.close();
-      await database.close();
-    },
-  };
-}
+const virtual = (keyId: string) => as({ keyId });
 
 const databases = await startTestDatabases();
 after(() => databases.stop());
@@ -312,22 +241,6 @@ test("who is not the master key makes and deletes nothing", async () => {
   await close();
 });
 
-/** A request in REST's flat form: what is no field of the request itself is a setting or a limit. */
-interface FlatKey extends Omit<MessageInitShape<typeof KeySettingsSchema>, "$typeName" | "$unknown" | "limits"> {
-  key?: string;
-  duration?: string;
-  spend?: bigint;
-  keyType?: string;
-  limits?: MessageInitShape<typeof LimitsSchema>;
-}
-
-async function generate(keys: Client<typeof KeyService>, flat: FlatKey, options: CallOptions) {
-  const { key, duration, spend, keyType, ...settings } = flat;
-  const made = await keys.generateKey({ key, duration, spend, keyType, settings }, options);
-  assert.ok(made.stored?.settings);
-  return { ...made.stored, key: made.key, tokenId: made.tokenId };
-}
-
 const nested = (levels: number) => Buffer.from(`{"a":${"[".repeat(levels)}${"]".repeat(levels)}}`);
 const badRequests: [FlatKey, string][] = [
   [{ key: "sk-short" }, "key"],
@@ -378,18 +291,3 @@ test("a request that makes no sense is refused and names the field", async () =>
   assert.equal(await count(), before);
   await close();
 });
-
-async function refused(work: Promise<unknown>, reason: Reason, param: string): Promise<ConnectError> {
-  const error = await work.then(
-    () => assert.fail(`it should be refused: ${reason} ${param}`),
-    (thrown: unknown) => ConnectError.from(thrown),
-  );
-  const detail = findGatewayError(error);
-  assert.deepEqual([detail?.reason, detail?.param], [reason, param], `${error.message} ${String(error.cause)}`);
-  return error;
-}
-
-async function until(check: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200 && !check(); tries += 1) await sleep(20);
-  assert.ok(check());
-}

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { IsolationLevel } from "@mikro-orm/core";
 import { databaseError } from "#chassis/database/database.ts";
@@ -35,11 +36,13 @@ export function getSpendRoute({ database, clock }: AccountingContext): ServiceIm
         { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
       );
       const spends = scopes.map((scope) => {
-        const ledger = ledgers.get(scope);
+        const stored = ledgers.get(scope);
+        const ledger = stored && ledgerAt(stored, nowMs);
         return create(ScopeSpendSchema, {
           scope,
-          spentNanoUsd: ledger === undefined ? 0n : ledgerAt(ledger, nowMs).spent,
+          spentNanoUsd: ledger?.spent ?? 0n,
           reservedNanoUsd: reserved(wallets.get(scope)),
+          resetsAt: ledger?.window.endMs === undefined ? undefined : timestampFromMs(ledger.window.endMs),
         });
       });
       return create(GetSpendResponseSchema, { spends });

@@ -9,6 +9,7 @@ import { getSpendRoute } from "./get-spend.ts";
 import { leaseRoute } from "./lease.ts";
 import { listSpendLogsRoute } from "./list-spend-logs.ts";
 import { releaseRoute } from "./release.ts";
+import { setSpendRoute } from "./set-spend.ts";
 
 /** Everything that accounting serves. */
 export function accountingRoutes(
@@ -26,6 +27,7 @@ export function accountingRoutes(
     }),
     implement(SpendService, {
       getSpend: getSpendRoute(context),
+      setSpend: setSpendRoute(context, notices),
       listSpendLogs: listSpendLogsRoute(context),
     }),
   ];

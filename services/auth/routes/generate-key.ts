@@ -12,6 +12,7 @@ import { keyColumns, readChosenKey, readExpiry, readKeySettings, rotationDue, ro
 import { mayManageKey, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
+import { nothingSpent } from "../scope-spend.ts";
 import { hashKey, mintKey, nameOf } from "../secret-key.ts";
 
 export function generateKey(context: RouteContext): ServiceImpl<typeof KeyService>["generateKey"] {
@@ -45,7 +46,7 @@ export function generateKey(context: RouteContext): ServiceImpl<typeof KeyServic
       key,
       duration: request.duration,
       tokenId: row.keyId,
-      stored: keyView(row, 0n),
+      stored: keyView(row, nothingSpent),
     });
   };
 }

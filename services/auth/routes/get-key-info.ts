@@ -10,7 +10,7 @@ import { VirtualKey } from "../db/entities.ts";
 import { maySeeKey, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
-import { spentBy } from "../scope-spend.ts";
+import { spentByOne } from "../scope-spend.ts";
 import { keyIdOf } from "../secret-key.ts";
 
 export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService>["getKeyInfo"] {
@@ -23,7 +23,7 @@ export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService
     const row = await findKey(keyId);
     requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }));
     if (row === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
-    const [spend = 0n] = await spentBy(context, [scopeOf.key(keyId)]);
+    const spend = await spentByOne(context, scopeOf.key(keyId));
     return { key: key === "" ? keyId : key, info: keyView(row, spend) };
   };
 

@@ -13,7 +13,7 @@ import { keyColumns, readExpiry, readKeySettings, rotationDue } from "../key-inp
 import { mayManageKey, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
-import { spentBy } from "../scope-spend.ts";
+import { spentByOne } from "../scope-spend.ts";
 import { keyIdOf } from "../secret-key.ts";
 import { patch, pathsUnder, readDoc } from "../stored-doc.ts";
 import { keyTaken } from "./generate-key.ts";
@@ -42,7 +42,7 @@ export function updateKey(context: RouteContext): ServiceImpl<typeof KeyService>
       });
       return { result: row, changed: [{ scope: scopeOf.key(keyId), action: "updated" }] };
     });
-    const [spend = 0n] = await spentBy(context, [scopeOf.key(keyId)]);
+    const spend = await spentByOne(context, scopeOf.key(keyId));
     return create(UpdateKeyResponseSchema, { key: request.key, stored: keyView(updated, spend) });
   };
 }

@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -11,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/spend_service.proto.
  */
 export const file_sluice_accounting_v1_spend_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIk4KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMiRAoQR2V0U3BlbmRSZXNwb25zZRIwCgZzcGVuZHMYASADKAsyIC5zbHVpY2UuYWNjb3VudGluZy52MS5TY29wZVNwZW5kIrYBChRMaXN0U3BlbmRMb2dzUmVxdWVzdBIPCgdhcGlfa2V5GAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJEhYKCXN1bW1hcml6ZRgGIAEoCEgAiAEBEhIKBWxpbWl0GAcgASgNSAGIAQFCDAoKX3N1bW1hcml6ZUIICgZfbGltaXQiLQoVTGlzdFNwZW5kTG9nc1Jlc3BvbnNlEhQKBGxvZ3MYASABKAxCBrK7GAIIAjL9AQoMU3BlbmRTZXJ2aWNlEl4KCEdldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXNwb25zZSIDkAIBEowBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIpACAaq7GBsKD0dFVCAvc3BlbmQvbG9ncxICAQIiBGxvZ3NiBnByb3RvMw", [file_sluice_rest_v1_rest]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMitgEKFExpc3RTcGVuZExvZ3NSZXF1ZXN0Eg8KB2FwaV9rZXkYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSFgoJc3VtbWFyaXplGAYgASgISACIAQESEgoFbGltaXQYByABKA1IAYgBAUIMCgpfc3VtbWFyaXplQggKBl9saW1pdCItChVMaXN0U3BlbmRMb2dzUmVzcG9uc2USFAoEbG9ncxgBIAEoDEIGsrsYAggCMtgCCgxTcGVuZFNlcnZpY2USXgoIR2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlc3BvbnNlIgOQAgESWQoIU2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlc3BvbnNlEowBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIpACAaq7GBsKD0dFVCAvc3BlbmQvbG9ncxICAQIiBGxvZ3NiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
 
 /**
  * GetSpendRequest names scopes.
@@ -60,6 +62,13 @@ export type ScopeSpend = Message<"sluice.accounting.v1.ScopeSpend"> & {
    * @generated from field: int64 reserved_nano_usd = 3;
    */
   reservedNanoUsd: bigint;
+
+  /**
+   * When the current window ends; absent where the spend never resets.
+   *
+   * @generated from field: google.protobuf.Timestamp resets_at = 4;
+   */
+  resetsAt?: Timestamp | undefined;
 };
 
 /**
@@ -89,6 +98,55 @@ export type GetSpendResponse = Message<"sluice.accounting.v1.GetSpendResponse"> 
  */
 export const GetSpendResponseSchema: GenMessage<GetSpendResponse> = /*@__PURE__*/
   messageDesc(file_sluice_accounting_v1_spend_service, 2);
+
+/**
+ * SetSpendRequest names a scope and what it has spent.
+ *
+ * @generated from message sluice.accounting.v1.SetSpendRequest
+ */
+export type SetSpendRequest = Message<"sluice.accounting.v1.SetSpendRequest"> & {
+  /**
+   * The scope.
+   *
+   * @generated from field: string scope = 1;
+   */
+  scope: string;
+
+  /**
+   * Billionths of a US dollar, 0 or more.
+   *
+   * @generated from field: int64 spent_nano_usd = 2;
+   */
+  spentNanoUsd: bigint;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.SetSpendRequest.
+ * Use `create(SetSpendRequestSchema)` to create a new message.
+ */
+export const SetSpendRequestSchema: GenMessage<SetSpendRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 3);
+
+/**
+ * SetSpendResponse says what was there before.
+ *
+ * @generated from message sluice.accounting.v1.SetSpendResponse
+ */
+export type SetSpendResponse = Message<"sluice.accounting.v1.SetSpendResponse"> & {
+  /**
+   * Billionths of a US dollar.
+   *
+   * @generated from field: int64 previous_nano_usd = 1;
+   */
+  previousNanoUsd: bigint;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.SetSpendResponse.
+ * Use `create(SetSpendResponseSchema)` to create a new message.
+ */
+export const SetSpendResponseSchema: GenMessage<SetSpendResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 4);
 
 /**
  * ListSpendLogsRequest selects recorded calls. Every field that is set narrows the answer.
@@ -151,7 +209,7 @@ export type ListSpendLogsRequest = Message<"sluice.accounting.v1.ListSpendLogsRe
  * Use `create(ListSpendLogsRequestSchema)` to create a new message.
  */
 export const ListSpendLogsRequestSchema: GenMessage<ListSpendLogsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 3);
+  messageDesc(file_sluice_accounting_v1_spend_service, 5);
 
 /**
  * ListSpendLogsResponse holds the answer in LiteLLM's form, whose keys depend on the data.
@@ -177,7 +235,7 @@ export type ListSpendLogsResponse = Message<"sluice.accounting.v1.ListSpendLogsR
  * Use `create(ListSpendLogsResponseSchema)` to create a new message.
  */
 export const ListSpendLogsResponseSchema: GenMessage<ListSpendLogsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 4);
+  messageDesc(file_sluice_accounting_v1_spend_service, 6);
 
 /**
  * SpendService answers what was spent.
@@ -194,6 +252,16 @@ export const SpendService: GenService<{
     methodKind: "unary";
     input: typeof GetSpendRequestSchema;
     output: typeof GetSpendResponseSchema;
+  },
+  /**
+   * Sets what a scope has spent in its current budget window. Idempotent. Calls in flight are charged on top of it.
+   *
+   * @generated from rpc sluice.accounting.v1.SpendService.SetSpend
+   */
+  setSpend: {
+    methodKind: "unary";
+    input: typeof SetSpendRequestSchema;
+    output: typeof SetSpendResponseSchema;
   },
   /**
    * Lists recorded calls, newest first, or their sums per day. Admin only. Fails with INVALID_ARGUMENT where a date or

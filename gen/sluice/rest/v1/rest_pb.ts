@@ -160,7 +160,7 @@ export const Unit = {
   USD: 1,
 
   /**
-   * The field is bytes that hold JSON, embedded as it is.
+   * The field is bytes that hold JSON, embedded as it is; in a request, a JSON object.
    *
    * @generated from enum value: UNIT_JSON = 2;
    */

@@ -4,12 +4,7 @@ import { AccessGroupSettingsSchema } from "#gen/sluice/auth/v1/access_group_pb.t
 import { type KeySettings, KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
 import { type Limits, LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { OrganizationMemberSettingsSchema, OrganizationSettingsSchema } from "#gen/sluice/auth/v1/organization_pb.ts";
-import {
-  type ModelRights,
-  ModelRightsSchema,
-  type Principal,
-  PrincipalSchema,
-} from "#gen/sluice/auth/v1/principal_pb.ts";
+import { type Principal, PrincipalSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { ProjectSettingsSchema } from "#gen/sluice/auth/v1/project_pb.ts";
 import {
   type TeamMemberSettings,
@@ -19,7 +14,12 @@ import {
 } from "#gen/sluice/auth/v1/team_pb.ts";
 import { UserSettingsSchema } from "#gen/sluice/auth/v1/user_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { type ScopeLimits, ScopeLimitsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
+import {
+  type ModelRights,
+  ModelRightsSchema,
+  type ScopeLimits,
+  ScopeLimitsSchema,
+} from "#gen/sluice/inference/v1/limits_pb.ts";
 import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { limitScopes, overlay, withBudget } from "./limit-scopes.ts";
 import type { Lineage } from "./lineage.ts";

@@ -38,6 +38,8 @@ export interface GatewayErrorOptions {
   readonly retryAfterMs?: number;
   /** Which limit was met: `requests`, `tokens`, `max_parallel_requests`, `budget`. */
   readonly limitType?: string;
+  /** Whose rights lack the model. */
+  readonly level?: string;
   /** What happened underneath. It reaches the log and never a client. */
   readonly cause?: unknown;
 }
@@ -48,6 +50,7 @@ export function gatewayError(reason: Reason, message: string, options: GatewayEr
     reason,
     param: options.param ?? "",
     limitType: options.limitType ?? "",
+    level: options.level ?? "",
   });
   if (options.retryAfterMs !== undefined) detail.retryAfter = durationFromMs(options.retryAfterMs);
   return new ConnectError(

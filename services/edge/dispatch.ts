@@ -1,5 +1,7 @@
 import { gatewayError } from "#chassis/errors.ts";
+import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { checkRoute } from "./allowed-routes.ts";
 import { authenticate } from "./authenticate.ts";
 import { preflightHeaders } from "./cors.ts";
 import { refusalBody } from "./error-body.ts";
@@ -38,7 +40,12 @@ export function createDispatcher(routes: RouteTable, principals: PrincipalCache,
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
     const principal = authenticate(call.request.headers, principals, now());
-    if (principal instanceof Promise) return principal.then((resolved) => route.handle(call, resolved));
+    if (principal instanceof Promise) return principal.then((resolved) => enter(route, call, resolved));
+    return enter(route, call, principal);
+  }
+
+  function enter(route: Route & { access: "key" }, call: HttpCall, principal: Principal): void | Promise<void> {
+    checkRoute(principal, route, call);
     return route.handle(call, principal);
   }
 }

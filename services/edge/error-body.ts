@@ -2,7 +2,7 @@ import { type Code, ConnectError } from "@connectrpc/connect";
 import { findGatewayError, findUpstreamError, retryAfterMs } from "#chassis/errors.ts";
 import { type GatewayError, Reason, type UpstreamError, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { isObject } from "./body-json.ts";
-import { anthropicType, gatewayRow, meshRow, unknownKeyType, upstreamRow } from "./error-table.ts";
+import { anthropicType, gatewayRow, meshRow, modelDenialType, unknownKeyType, upstreamRow } from "./error-table.ts";
 
 /** Whose error shape a client reads. `responses` differs from `openai` in the middle of a stream only. */
 export type Dialect = "openai" | "responses" | "anthropic";
@@ -94,7 +94,7 @@ function gatewayFacts(detail: GatewayError, message: string): Facts {
   return {
     ...none,
     status: row.status,
-    type: unknownKey ? unknownKeyType : row.type,
+    type: unknownKey ? unknownKeyType : (modelDenialType(detail) ?? row.type),
     message,
     param: detail.param,
     retryAfterMs: retryAfterMs(detail) ?? (row.status === 503 ? 1000 : undefined),

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import { type GatewayError, Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 
 /** The HTTP status and the OpenAI `error.type` of a failure. */
 export interface ErrorRow {
@@ -38,6 +38,12 @@ const gatewayRows: Readonly<Record<Reason, ErrorRow>> = {
 
 /** The type of a KEY_INVALID that names the key: a key was given, and nobody knows it. */
 export const unknownKeyType = "token_not_found_in_db";
+
+/** LiteLLM has a type for each level whose list lacks the model; a tag, a member and the like have their own here. */
+export function modelDenialType({ reason, level }: GatewayError): string | undefined {
+  if (reason !== Reason.MODEL_ACCESS_DENIED || level === "") return undefined;
+  return `${level === "organization" ? "org" : level}_model_access_denied`;
+}
 
 /**
  * What a provider caused. The status is used where the adapter gives none, the type where the provider gave none; the

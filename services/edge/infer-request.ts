@@ -7,6 +7,7 @@ import { invalidRequest, type JsonObject, parseObject } from "./body-json.ts";
 import { isCallId } from "./call-id.ts";
 import type { GatewayInput } from "./gateway-fields.ts";
 import { readGatewayInput } from "./gateway-input.ts";
+import { scopesFor } from "./named-scopes.ts";
 import { readShape } from "./shape.ts";
 
 /**
@@ -40,7 +41,7 @@ export interface RawCall {
 export function readInferRequest(raw: RawCall): InferRequest {
   const body = parseObject(raw.bytes);
   const { input, removed } = readGatewayInput(body, raw.headers);
-  const model = readModel(raw.pathModel || body.model);
+  const model = aliased(raw.principal, readModel(raw.pathModel || body.model));
   // Some clients send the flag with everything; embeddings and ranks come whole all the same.
   const stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
   return {
@@ -51,7 +52,7 @@ export function readInferRequest(raw: RawCall): InferRequest {
     stream,
     contentType: "application/json",
     body: removed.length === 0 ? raw.bytes : cut(raw.bytes, removed),
-    caller: callerOf(raw.principal, input),
+    caller: callerOf(raw.principal, input, model),
     shape: readShape(raw.operation, body),
     options: input.options,
     headers: dialectHeadersOf(raw.headers),
@@ -92,8 +93,13 @@ function cut(bytes: Buffer, remove: readonly string[]): Uint8Array {
   }
 }
 
-function callerOf(principal: Principal, input: GatewayInput): Caller {
-  const { tags } = input;
+/** The model that a name of the key or its team stands for. */
+function aliased({ aliases }: Principal, model: string): string {
+  return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
+}
+
+function callerOf(principal: Principal, input: GatewayInput, model: string): Caller {
+  const tags = principal.tags.length === 0 ? input.tags : [...new Set([...principal.tags, ...input.tags])];
   return {
     $typeName: CallerSchema.typeName,
     kind: principal.kind,
@@ -104,6 +110,7 @@ function callerOf(principal: Principal, input: GatewayInput): Caller {
     endUser: input.endUser.slice(0, maxNameLength),
     tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map((tag) => tag.slice(0, maxNameLength)),
     models: principal.models,
-    scopes: principal.scopes,
+    scopes: scopesFor(principal.scopes, model),
+    rights: principal.rights,
   };
 }

@@ -7,6 +7,8 @@ interface RouteBase {
   /** Paths, each with at most one `{parameter}`, which may hold slashes: model names do. */
   readonly paths: readonly string[];
   readonly dialect?: Dialect;
+  /** LiteLLM's names of the groups that it belongs to, for keys that may call some routes only. */
+  readonly groups?: readonly string[];
 }
 
 /** A path of the outside. Without `access: "public"` it takes a valid key to get there. */

@@ -6,6 +6,7 @@ import { createCors } from "./cors.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { createEdgeEvents } from "./events.ts";
 import { type CallFrame, HttpCall } from "./http-call.ts";
+import { NamedScopes } from "./named-scopes.ts";
 import { PrincipalCache } from "./principal-cache.ts";
 import { RouteTable } from "./route-table.ts";
 import { createRoutes } from "./routes/index.ts";
@@ -20,7 +21,7 @@ export function createEdgeService(context: EdgeContext): EdgeService {
   const { config, clients } = context;
   const events = createEdgeEvents(context.meter, context.log);
   const inFlight = new InFlight();
-  const principals = new PrincipalCache({
+  const caching = {
     auth: clients.auth,
     entries: config.keyCacheEntries,
     freshMs: config.keyFreshMs,
@@ -29,17 +30,20 @@ export function createEdgeService(context: EdgeContext): EdgeService {
     // Not the time of day: that may be set back, and would make old answers fresh.
     now: () => performance.now(),
     unanswered: events.authUnanswered,
+  };
+  const principals = new PrincipalCache(caching);
+  const named = new NamedScopes(caching);
+  const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds, scopes }) => {
+    principals.drop(keyIds, scopes);
+    named.drop(scopes);
   });
-  const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds, scopes }) =>
-    principals.drop(keyIds, scopes),
-  );
   const frame: CallFrame = {
     version: config.version,
     events,
     corsHeaders: createCors(config.corsOrigins, config.corsCredentials),
     draining: () => inFlight.draining,
   };
-  const routes = new RouteTable(createRoutes(context, events, frame.draining));
+  const routes = new RouteTable(createRoutes(context, events, named, frame.draining));
   const dispatch = createDispatcher(routes, principals, context.now);
 
   return {

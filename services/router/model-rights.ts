@@ -1,4 +1,9 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type Caller, CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { type ModelRights, ModelRightsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
 import type { ProviderNames } from "./provider-table.ts";
 import { compileGlob, globMatch } from "./registry/glob.ts";
 
@@ -23,16 +28,29 @@ export function allowsModel(rights: readonly string[], name: string, names: Prov
   return false;
 }
 
-/** The same for a caller: the master key may use everything, nobody and a caller of no kind nothing. */
+/** The same for a caller and everybody above it: the master key may use everything, a caller of no kind nothing. */
 export function callerAllows(caller: Caller | undefined, name: string, names: ProviderNames): boolean {
   if (caller === undefined || caller.kind === CallerKind.UNSPECIFIED) return false;
-  return caller.kind === CallerKind.MASTER || allowsModel(caller.models, name, names);
+  return caller.kind === CallerKind.MASTER || denyingLevel(caller, name, names) === undefined;
+}
+
+/** Whose list lacks the model; undefined where all allow it. */
+function denyingLevel(caller: Caller, name: string, names: ProviderNames): ModelRights | undefined {
+  if (!allowsModel(caller.models, name, names))
+    return create(ModelRightsSchema, { level: "key", models: caller.models });
+  return caller.rights.find(({ models }) => !allowsModel(models, name, names));
 }
 
 /** The refusal in LiteLLM's words. */
-export function accessDenied(caller: Caller | undefined, name: string): string {
-  const models = (caller?.models ?? []).map((model) => `'${model}'`).join(", ");
-  return `key not allowed to access model. This key can only access models=[${models}]. Tried to access ${name}`;
+export function accessDenied(caller: Caller | undefined, name: string, names: ProviderNames): ConnectError {
+  const denying = caller && denyingLevel(caller, name, names);
+  const level = denying?.level ?? "key";
+  const models = (denying?.models ?? []).map((model) => `'${model}'`).join(", ");
+  return gatewayError(
+    Reason.MODEL_ACCESS_DENIED,
+    `${level} not allowed to access model. This ${level} can only access models=[${models}]. Tried to access ${name}`,
+    { param: "model", level },
+  );
 }
 
 function withProvider(name: string, names: ProviderNames): string {

@@ -4,13 +4,14 @@ import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { authenticate } from "./authenticate.ts";
 import { deleteKeys } from "./delete-keys.ts";
+import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
 import { updateKey } from "./update-key.ts";
 
 export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
-    implement(AuthService, { authenticate: authenticate(context) }),
+    implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
     implement(KeyService, {
       generateKey: generateKey(context),
       updateKey: updateKey(context),

@@ -19,7 +19,10 @@ const token = new Secret("mesh-token");
 const authenticatePath = `/${AuthService.typeName}/${AuthService.method.authenticate.name}`;
 
 const implementations = [
-  implement(AuthService, { authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }) }),
+  implement(AuthService, {
+    describeScope: () => ({}),
+    authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),
+  }),
   implement(InferenceService, {
     async *infer({ model }, { signal }) {
       yield { event: { case: "started", value: {} } };

@@ -1,4 +1,5 @@
 import { type DescMethod, type DescMethodUnary, getOption } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { checkAccess } from "#chassis/access.ts";
 import { callerHeaders } from "#chassis/caller-header.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
@@ -55,8 +56,19 @@ function toRoute(
     method: known,
     access: "key",
     paths: [path],
+    groups: groupsOf(method, path),
     handle: (call, principal) => transcode(context, { binding, method, rule, parameter }, call, principal),
   };
+}
+
+/** LiteLLM's groups: what reads is `info_routes`, what changes `management_routes`, and some prefixes have their own. */
+function groupsOf(method: DescMethodUnary, path: string): string[] {
+  const reads = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+  const groups = ["management_routes"];
+  if (reads) groups.push("info_routes");
+  if (path.startsWith("/key/")) groups.push("key_management_routes");
+  if (path.startsWith("/spend/")) groups.push("spend_tracking_routes");
+  return groups;
 }
 
 interface Target {

@@ -2,6 +2,7 @@ import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Dialect } from "../error-body.ts";
 import type { EdgeEvents } from "../events.ts";
+import type { NamedScopes } from "../named-scopes.ts";
 import { restRoutes } from "../rest/rest-routes.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
@@ -16,14 +17,20 @@ import { showWelcome } from "./show-welcome.ts";
 import { transformRequest } from "./transform-request.ts";
 
 /** Every path of the outside. What is not here is a 404. */
-export function createRoutes(context: EdgeContext, events: EdgeEvents, draining: () => boolean): readonly Route[] {
+export function createRoutes(
+  context: EdgeContext,
+  events: EdgeEvents,
+  named: NamedScopes,
+  draining: () => boolean,
+): readonly Route[] {
   const { clients, config } = context;
   const infer = (operation: Operation, dialect: Dialect, paths: readonly string[]): Route => ({
     method: "POST",
     access: "key",
     dialect,
     paths,
-    handle: runInference(context, events, operation),
+    groups: ["llm_api_routes", `${dialect === "anthropic" ? "anthropic" : "openai"}_routes`],
+    handle: runInference(context, events, named, operation),
   });
   const open = (paths: readonly string[], handle: (Route & { access: "public" })["handle"]): Route => ({
     method: "GET",
@@ -31,7 +38,7 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
     paths,
     handle,
   });
-  const models = { method: "GET", access: "key" } as const;
+  const models = { method: "GET", access: "key", groups: ["llm_api_routes", "openai_routes", "info_routes"] } as const;
   return [
     infer(Operation.CHAT_COMPLETIONS, "openai", withAliases("chat/completions")),
     infer(Operation.COMPLETIONS, "openai", withAliases("completions")),
@@ -43,6 +50,7 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
       method: "POST",
       access: "key",
       dialect: "anthropic",
+      groups: ["llm_api_routes", "anthropic_routes"],
       paths: ["/v1/messages/count_tokens"],
       handle: countTokens(context),
     },

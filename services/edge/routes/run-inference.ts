@@ -5,10 +5,11 @@ import type { EdgeContext } from "../context.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { HttpCall } from "../http-call.ts";
 import { readInferRequest } from "../infer-request.ts";
+import type { NamedScopes } from "../named-scopes.ts";
 import { readBody } from "../read-body.ts";
 
 /** Runs one model call: the body becomes an InferRequest, the events that come back become the answer. */
-export function runInference(context: EdgeContext, events: EdgeEvents, operation: Operation) {
+export function runInference(context: EdgeContext, events: EdgeEvents, named: NamedScopes, operation: Operation) {
   const { config, clients } = context;
   return async (call: HttpCall, principal: Principal): Promise<void> => {
     const uploadedFrom = performance.now();
@@ -18,6 +19,8 @@ export function runInference(context: EdgeContext, events: EdgeEvents, operation
     const { headers } = call.request;
     const request = readInferRequest({ operation, bytes, headers, pathModel, callId, principal });
     call.callId = request.callId;
+    const described = request.caller && named.apply(request.caller, request.model);
+    if (described !== undefined) await described;
     const answer = new Answer({ call, request, events, stalledClientMs: config.stalledClientMs, uploadMs });
     try {
       for await (const { event } of clients.inference.infer(request, { signal: call.signal })) {

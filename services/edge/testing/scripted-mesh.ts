@@ -34,6 +34,7 @@ export type InferScript = (request: InferRequest, signal: AbortSignal) => AsyncI
 export interface MeshScript {
   infer?: InferScript;
   authenticate?: ServiceImpl<typeof AuthService>["authenticate"];
+  describeScope?: ServiceImpl<typeof AuthService>["describeScope"];
   health?: () => Promise<HealthReport>;
   requests?: Partial<ServiceImpl<typeof RequestService>>;
   rest?: readonly RestBinding[];
@@ -62,7 +63,10 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
   const telemetry = createTelemetry();
   const edge = createEdgeService({
     clients: {
-      auth: createLocalClient(AuthService, { authenticate: script.authenticate ?? authenticateByScript }),
+      auth: createLocalClient(AuthService, {
+        authenticate: script.authenticate ?? authenticateByScript,
+        describeScope: script.describeScope ?? (() => ({})),
+      }),
       inference: createLocalClient(InferenceService, {
         infer(request, { signal }) {
           inferred.push(request);

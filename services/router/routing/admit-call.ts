@@ -17,7 +17,7 @@ export function admitCall(
 ): ModelCall | Promise<ModelCall> {
   const { caller, model } = request;
   if (caller === undefined || !callerAllows(caller, model, core.names)) {
-    throw gatewayError(Reason.MODEL_ACCESS_DENIED, accessDenied(caller, model), { param: "model" });
+    throw accessDenied(caller, model, core.names);
   }
   const group = core.registry.resolve(model);
   if (group === undefined) throw unknownModel(core, model);

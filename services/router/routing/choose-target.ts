@@ -16,7 +16,7 @@ export function withTarget(core: RouterCore, call: InferRequest | undefined): In
   if (call === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call", { param: "call" });
   const { caller, model, options } = call;
   if (!callerAllows(caller, model, core.names)) {
-    throw gatewayError(Reason.MODEL_ACCESS_DENIED, accessDenied(caller, model), { param: "model" });
+    throw accessDenied(caller, model, core.names);
   }
   const group = core.registry.resolve(model);
   if (group === undefined) {

@@ -6,13 +6,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Principal } from "./principal_pb.ts";
 import { file_sluice_auth_v1_principal } from "./principal_pb.ts";
+import type { ScopeLimits } from "../../inference/v1/limits_pb.ts";
+import { file_sluice_inference_v1_limits } from "../../inference/v1/limits_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/auth/v1/auth_service.proto.
  */
 export const file_sluice_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsMm0KC0F1dGhTZXJ2aWNlEl4KDEF1dGhlbnRpY2F0ZRIjLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJC5zbHVpY2UuYXV0aC52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_sluice_auth_v1_principal]);
+  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIiUKFERlc2NyaWJlU2NvcGVSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJImoKFURlc2NyaWJlU2NvcGVSZXNwb25zZRIwCgZzY29wZXMYASADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEg4KBm1vZGVscxgCIAMoCRIPCgdibG9ja2VkGAMgASgIMtABCgtBdXRoU2VydmljZRJeCgxBdXRoZW50aWNhdGUSIy5zbHVpY2UuYXV0aC52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiQuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACARJhCg1EZXNjcmliZVNjb3BlEiQuc2x1aWNlLmF1dGgudjEuRGVzY3JpYmVTY29wZVJlcXVlc3QaJS5zbHVpY2UuYXV0aC52MS5EZXNjcmliZVNjb3BlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_sluice_auth_v1_principal, file_sluice_inference_v1_limits]);
 
 /**
  * AuthenticateRequest names a key by its hash: the key itself never leaves the edge.
@@ -57,6 +59,62 @@ export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@_
   messageDesc(file_sluice_auth_v1_auth_service, 1);
 
 /**
+ * DescribeScopeRequest names a customer or a tag.
+ *
+ * @generated from message sluice.auth.v1.DescribeScopeRequest
+ */
+export type DescribeScopeRequest = Message<"sluice.auth.v1.DescribeScopeRequest"> & {
+  /**
+   * `customer:<id>` or `tag:<name>`.
+   *
+   * @generated from field: string scope = 1;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.DescribeScopeRequest.
+ * Use `create(DescribeScopeRequestSchema)` to create a new message.
+ */
+export const DescribeScopeRequestSchema: GenMessage<DescribeScopeRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 2);
+
+/**
+ * DescribeScopeResponse is what a call on its behalf, or with it, is bound by.
+ *
+ * @generated from message sluice.auth.v1.DescribeScopeResponse
+ */
+export type DescribeScopeResponse = Message<"sluice.auth.v1.DescribeScopeResponse"> & {
+  /**
+   * Scopes that the call counts against; empty where nobody has described it and there are no defaults.
+   *
+   * @generated from field: repeated sluice.inference.v1.ScopeLimits scopes = 1;
+   */
+  scopes: ScopeLimits[];
+
+  /**
+   * Models, and patterns with `*`, that the call may use. Empty means all.
+   *
+   * @generated from field: repeated string models = 2;
+   */
+  models: string[];
+
+  /**
+   * Whether such calls are refused.
+   *
+   * @generated from field: bool blocked = 3;
+   */
+  blocked: boolean;
+};
+
+/**
+ * Describes the message sluice.auth.v1.DescribeScopeResponse.
+ * Use `create(DescribeScopeResponseSchema)` to create a new message.
+ */
+export const DescribeScopeResponseSchema: GenMessage<DescribeScopeResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 3);
+
+/**
  * AuthService answers who a key is.
  *
  * @generated from service sluice.auth.v1.AuthService
@@ -73,6 +131,17 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * Returns what holds for a customer or a tag that a call names. One that nobody has described is answered too, with
+   * the defaults for customers, or with nothing. Fails with UNAVAILABLE where the database does not answer.
+   *
+   * @generated from rpc sluice.auth.v1.AuthService.DescribeScope
+   */
+  describeScope: {
+    methodKind: "unary";
+    input: typeof DescribeScopeRequestSchema;
+    output: typeof DescribeScopeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sluice_auth_v1_auth_service, 0);

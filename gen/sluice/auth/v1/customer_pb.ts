@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/customer.proto.
  */
 export const file_sluice_auth_v1_customer: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvYXV0aC92MS9jdXN0b21lci5wcm90bxIOc2x1aWNlLmF1dGgudjEisAEKEEN1c3RvbWVyU2V0dGluZ3MSEgoFYWxpYXMYASABKAlIAIgBARIUCgdibG9ja2VkGAIgASgISAGIAQESLgoGbGltaXRzGAMgASgLMhYuc2x1aWNlLmF1dGgudjEuTGltaXRzQgayuxgCGAESGgoNZGVmYXVsdF9tb2RlbBgEIAEoCUgCiAEBQggKBl9hbGlhc0IKCghfYmxvY2tlZEIQCg5fZGVmYXVsdF9tb2RlbGIGcHJvdG8z", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
+  fileDesc("Ch1zbHVpY2UvYXV0aC92MS9jdXN0b21lci5wcm90bxIOc2x1aWNlLmF1dGgudjEiggEKEEN1c3RvbWVyU2V0dGluZ3MSEgoFYWxpYXMYASABKAlIAIgBARIUCgdibG9ja2VkGAIgASgISAGIAQESLgoGbGltaXRzGAMgASgLMhYuc2x1aWNlLmF1dGgudjEuTGltaXRzQgayuxgCGAFCCAoGX2FsaWFzQgoKCF9ibG9ja2VkYgZwcm90bzM", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
 
 /**
  * CustomerSettings is what an administrator decides about an end user, on whose behalf calls are made. The names are
@@ -42,13 +42,6 @@ export type CustomerSettings = Message<"sluice.auth.v1.CustomerSettings"> & {
    * @generated from field: sluice.auth.v1.Limits limits = 3;
    */
   limits?: Limits | undefined;
-
-  /**
-   * The model of calls on its behalf that name none.
-   *
-   * @generated from field: optional string default_model = 4;
-   */
-  defaultModel?: string | undefined;
 };
 
 /**

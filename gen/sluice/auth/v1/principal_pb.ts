@@ -8,7 +8,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { CallerKind } from "../../inference/v1/inference_pb.ts";
 import { file_sluice_inference_v1_inference } from "../../inference/v1/inference_pb.ts";
-import type { ScopeLimits } from "../../inference/v1/limits_pb.ts";
+import type { ModelRights, ScopeLimits } from "../../inference/v1/limits_pb.ts";
 import { file_sluice_inference_v1_limits } from "../../inference/v1/limits_pb.ts";
 import type { Role } from "../../rest/v1/caller_pb.ts";
 import { file_sluice_rest_v1_caller } from "../../rest/v1/caller_pb.ts";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/principal.proto.
  */
 export const file_sluice_auth_v1_principal: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zbHVpY2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SDnNsdWljZS5hdXRoLnYxIuwECglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLnNsdWljZS5pbmZlcmVuY2UudjEuQ2FsbGVyS2luZBIOCgZrZXlfaWQYAiABKAkSEQoJa2V5X2FsaWFzGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSDwoHdGVhbV9pZBgFIAEoCRIOCgZtb2RlbHMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYmxvY2tlZBgIIAEoCBIwCgZzY29wZXMYCSADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEhAKCG1ldGFkYXRhGAogASgMEiMKBXJvbGVzGAsgAygOMhQuc2x1aWNlLnJlc3QudjEuUm9sZRIQCgh0ZWFtX2lkcxgMIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgNIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGA4gAygJEhcKD29yZ2FuaXphdGlvbl9pZBgPIAEoCRISCgpwcm9qZWN0X2lkGBAgASgJEisKBnJpZ2h0cxgRIAMoCzIbLnNsdWljZS5hdXRoLnYxLk1vZGVsUmlnaHRzEjcKB2FsaWFzZXMYEiADKAsyJi5zbHVpY2UuYXV0aC52MS5QcmluY2lwYWwuQWxpYXNlc0VudHJ5EhYKDmFsbG93ZWRfcm91dGVzGBMgAygJEgwKBHRhZ3MYFCADKAkaLgoMQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLAoLTW9kZWxSaWdodHMSDQoFbGV2ZWwYASABKAkSDgoGbW9kZWxzGAIgAygJIjMKEFByaW5jaXBhbENoYW5nZWQSDwoHa2V5X2lkcxgBIAMoCRIOCgZzY29wZXMYAiADKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_inference_v1_inference, file_sluice_inference_v1_limits, file_sluice_rest_v1_caller]);
+  fileDesc("Ch5zbHVpY2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SDnNsdWljZS5hdXRoLnYxIvEECglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLnNsdWljZS5pbmZlcmVuY2UudjEuQ2FsbGVyS2luZBIOCgZrZXlfaWQYAiABKAkSEQoJa2V5X2FsaWFzGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSDwoHdGVhbV9pZBgFIAEoCRIOCgZtb2RlbHMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYmxvY2tlZBgIIAEoCBIwCgZzY29wZXMYCSADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEhAKCG1ldGFkYXRhGAogASgMEiMKBXJvbGVzGAsgAygOMhQuc2x1aWNlLnJlc3QudjEuUm9sZRIQCgh0ZWFtX2lkcxgMIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgNIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGA4gAygJEhcKD29yZ2FuaXphdGlvbl9pZBgPIAEoCRISCgpwcm9qZWN0X2lkGBAgASgJEjAKBnJpZ2h0cxgRIAMoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuTW9kZWxSaWdodHMSNwoHYWxpYXNlcxgSIAMoCzImLnNsdWljZS5hdXRoLnYxLlByaW5jaXBhbC5BbGlhc2VzRW50cnkSFgoOYWxsb3dlZF9yb3V0ZXMYEyADKAkSDAoEdGFncxgUIAMoCRouCgxBbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIzChBQcmluY2lwYWxDaGFuZ2VkEg8KB2tleV9pZHMYASADKAkSDgoGc2NvcGVzGAIgAygJYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_inference_v1_inference, file_sluice_inference_v1_limits, file_sluice_rest_v1_caller]);
 
 /**
  * Principal is an authenticated key with everything the request path needs to know, so that a call needs no further
@@ -142,7 +142,7 @@ export type Principal = Message<"sluice.auth.v1.Principal"> & {
   /**
    * Model rights of everybody above the key, all of which must allow a call beside `models`.
    *
-   * @generated from field: repeated sluice.auth.v1.ModelRights rights = 17;
+   * @generated from field: repeated sluice.inference.v1.ModelRights rights = 17;
    */
   rights: ModelRights[];
 
@@ -176,34 +176,6 @@ export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
   messageDesc(file_sluice_auth_v1_principal, 0);
 
 /**
- * ModelRights is one level's say in which models may be used.
- *
- * @generated from message sluice.auth.v1.ModelRights
- */
-export type ModelRights = Message<"sluice.auth.v1.ModelRights"> & {
-  /**
-   * The level: `key`, `team`, `user`, `organization`, `project` or `member`.
-   *
-   * @generated from field: string level = 1;
-   */
-  level: string;
-
-  /**
-   * Models, and patterns with `*`. Empty means all; a list that holds only `no-default-models` allows none.
-   *
-   * @generated from field: repeated string models = 2;
-   */
-  models: string[];
-};
-
-/**
- * Describes the message sluice.auth.v1.ModelRights.
- * Use `create(ModelRightsSchema)` to create a new message.
- */
-export const ModelRightsSchema: GenMessage<ModelRights> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_principal, 1);
-
-/**
  * PrincipalChanged says that keys, or somebody above them, were made, changed or deleted. A holder of a cached principal drops it. Broadcast,
  * at most once: a lost event costs at most the cache's 10 seconds.
  *
@@ -231,5 +203,5 @@ export type PrincipalChanged = Message<"sluice.auth.v1.PrincipalChanged"> & {
  * Use `create(PrincipalChangedSchema)` to create a new message.
  */
 export const PrincipalChangedSchema: GenMessage<PrincipalChanged> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_principal, 2);
+  messageDesc(file_sluice_auth_v1_principal, 1);
 

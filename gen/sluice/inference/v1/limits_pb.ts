@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/inference/v1/limits.proto.
  */
 export const file_sluice_inference_v1_limits: GenFile = /*@__PURE__*/
-  fileDesc("CiBzbHVpY2UvaW5mZXJlbmNlL3YxL2xpbWl0cy5wcm90bxITc2x1aWNlLmluZmVyZW5jZS52MSL2AgoLU2NvcGVMaW1pdHMSDQoFc2NvcGUYASABKAkSIAoTbWF4X2J1ZGdldF9uYW5vX3VzZBgCIAEoA0gAiAEBEhcKD2J1ZGdldF9kdXJhdGlvbhgDIAEoCRIwCgxidWRnZXRfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKCXJwbV9saW1pdBgFIAEoDUgBiAEBEhYKCXRwbV9saW1pdBgGIAEoBEgCiAEBEiIKFW1heF9wYXJhbGxlbF9yZXF1ZXN0cxgHIAEoDUgDiAEBEg0KBW1vZGVsGAggASgJEiEKFHNvZnRfYnVkZ2V0X25hbm9fdXNkGAkgASgDSASIAQFCFgoUX21heF9idWRnZXRfbmFub191c2RCDAoKX3JwbV9saW1pdEIMCgpfdHBtX2xpbWl0QhgKFl9tYXhfcGFyYWxsZWxfcmVxdWVzdHNCFwoVX3NvZnRfYnVkZ2V0X25hbm9fdXNkYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiBzbHVpY2UvaW5mZXJlbmNlL3YxL2xpbWl0cy5wcm90bxITc2x1aWNlLmluZmVyZW5jZS52MSL2AgoLU2NvcGVMaW1pdHMSDQoFc2NvcGUYASABKAkSIAoTbWF4X2J1ZGdldF9uYW5vX3VzZBgCIAEoA0gAiAEBEhcKD2J1ZGdldF9kdXJhdGlvbhgDIAEoCRIwCgxidWRnZXRfc3RhcnQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKCXJwbV9saW1pdBgFIAEoDUgBiAEBEhYKCXRwbV9saW1pdBgGIAEoBEgCiAEBEiIKFW1heF9wYXJhbGxlbF9yZXF1ZXN0cxgHIAEoDUgDiAEBEg0KBW1vZGVsGAggASgJEiEKFHNvZnRfYnVkZ2V0X25hbm9fdXNkGAkgASgDSASIAQFCFgoUX21heF9idWRnZXRfbmFub191c2RCDAoKX3JwbV9saW1pdEIMCgpfdHBtX2xpbWl0QhgKFl9tYXhfcGFyYWxsZWxfcmVxdWVzdHNCFwoVX3NvZnRfYnVkZ2V0X25hbm9fdXNkIiwKC01vZGVsUmlnaHRzEg0KBWxldmVsGAEgASgJEg4KBm1vZGVscxgCIAMoCWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * ScopeLimits is one scope that a call counts against, with the limits that hold there. Limits travel with the
@@ -94,4 +94,32 @@ export type ScopeLimits = Message<"sluice.inference.v1.ScopeLimits"> & {
  */
 export const ScopeLimitsSchema: GenMessage<ScopeLimits> = /*@__PURE__*/
   messageDesc(file_sluice_inference_v1_limits, 0);
+
+/**
+ * ModelRights is one level's say in which models may be used.
+ *
+ * @generated from message sluice.inference.v1.ModelRights
+ */
+export type ModelRights = Message<"sluice.inference.v1.ModelRights"> & {
+  /**
+   * The level: `team`, `member`, `user`, `project`, `organization`, `tag`.
+   *
+   * @generated from field: string level = 1;
+   */
+  level: string;
+
+  /**
+   * Models, and patterns with `*`. Never empty: a level that allows everything has no say.
+   *
+   * @generated from field: repeated string models = 2;
+   */
+  models: string[];
+};
+
+/**
+ * Describes the message sluice.inference.v1.ModelRights.
+ * Use `create(ModelRightsSchema)` to create a new message.
+ */
+export const ModelRightsSchema: GenMessage<ModelRights> = /*@__PURE__*/
+  messageDesc(file_sluice_inference_v1_limits, 1);
 

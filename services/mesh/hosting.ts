@@ -8,7 +8,6 @@ import type { Telemetry } from "#chassis/telemetry.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
-import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
@@ -28,6 +27,7 @@ import { readAdmissionEnv } from "../router/admission/config.ts";
 import { readRouterEnv } from "../router/config.ts";
 import type { parseRouterConfig } from "../router/config-file.ts";
 import { createRouterService } from "../router/service.ts";
+import { adminServices } from "./admin-services.ts";
 import type { MeshConfig } from "./config.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { ProcessHealth } from "./health.ts";
@@ -133,10 +133,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       inference: peers.client("router", InferenceService),
       models: peers.client("router", ModelService),
       requests: peers.client("router", RequestService),
-      rest: [
-        bindRest(KeyService, peers.client("auth", KeyService)),
-        bindRest(SpendService, peers.client("accounting", SpendService)),
-      ],
+      rest: adminServices.map(({ owner, service }) => bindRest(service, peers.client(owner, service))),
     },
     events: state.events,
     config: readEdgeConfig(file.env, version),

@@ -11,9 +11,9 @@ import { listModels } from "./list-models.ts";
 import { listProviders } from "./list-providers.ts";
 import { listSupportedParams } from "./list-supported-params.ts";
 import { runInference } from "./run-inference.ts";
+import { showApiPage, showApiPageFile, showOpenApi } from "./show-api.ts";
 import { showLiveness, showReadiness } from "./show-health.ts";
 import { showMetrics } from "./show-metrics.ts";
-import { showWelcome } from "./show-welcome.ts";
 import { transformRequest } from "./transform-request.ts";
 
 /** Every path of the outside. What is not here is a 404. */
@@ -62,7 +62,9 @@ export function createRoutes(
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),
     open(["/metrics"], showMetrics(context.metrics)),
-    open(["/"], showWelcome),
+    open(["/"], showApiPage),
+    open(["/api-page/{file}"], showApiPageFile),
+    open(["/openapi.json"], showOpenApi(context)),
     ...restRoutes(context),
   ];
 }

@@ -1,5 +1,5 @@
 /**
- * What the contract says of its messages, fields and RPCs, by full name: `sluice.auth.v1.Limits.max_budget`. Descriptors in
+ * What the contract says of its messages, fields and RPCs, by full name (package, message, field). Descriptors in
  * the generated code carry no comments, so `npm run docs` takes them out of the protos into `comments.json`.
  */
 export type Comments = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
 import { AccessGroupSettingsSchema } from "#gen/sluice/auth/v1/access_group_pb.ts";
 import { CustomerSettingsSchema } from "#gen/sluice/auth/v1/customer_pb.ts";
@@ -24,34 +24,31 @@ import {
 } from "./db/entities.ts";
 import { writeDoc } from "./stored-doc.ts";
 import { generate, master, now, type Setup, setUp } from "./testing/auth-fixture.ts";
+import { storedColumns } from "./testing/stored-rows.ts";
 
 const databases = await startTestDatabases();
 after(() => databases.stop());
 const [anyDatabase] = databases.all;
 assert.ok(anyDatabase);
 
-/** The columns that every row has. */
-function row<D extends DescMessage>(schema: D, settings: MessageInitShape<D>) {
-  const at = new Date(now);
-  const doc = writeDoc(schema, create(schema, settings));
-  return { doc, createdAt: at, createdBy: "test", updatedAt: at, updatedBy: "test", version: 1 };
-}
-
 /** An organization `o` with the team `t`, whose admin is `u`, and the project `p`. */
 async function seed({ database }: Setup): Promise<void> {
   const em = database.em();
   const limits = { budgetId: "gold", rpmLimit: 7n };
   em.persist([
-    em.create(Budget, { budgetId: "gold", ...row(LimitsSchema, { maxBudget: 50n, rpmLimit: 1n, tpmLimit: 9n }) }),
+    em.create(Budget, {
+      budgetId: "gold",
+      ...storedColumns(LimitsSchema, { maxBudget: 50n, rpmLimit: 1n, tpmLimit: 9n }),
+    }),
     em.create(Organization, {
       organizationId: "o",
       organizationAlias: "O",
-      ...row(OrganizationSettingsSchema, { models: ["gpt-*", "claude-*"], limits }),
+      ...storedColumns(OrganizationSettingsSchema, { models: ["gpt-*", "claude-*"], limits }),
     }),
     em.create(Team, {
       teamId: "t",
       organizationId: "o",
-      ...row(TeamSettingsSchema, {
+      ...storedColumns(TeamSettingsSchema, {
         models: ["frontier"],
         modelAliases: { fast: "gpt-4o-mini", own: "theirs" },
         tags: ["of the team"],
@@ -62,24 +59,33 @@ async function seed({ database }: Setup): Promise<void> {
     em.create(AccessGroup, {
       accessGroupId: "g",
       accessGroupName: "frontier",
-      ...row(AccessGroupSettingsSchema, { accessModelNames: ["gpt-4o", "claude-opus"] }),
+      ...storedColumns(AccessGroupSettingsSchema, { accessModelNames: ["gpt-4o", "claude-opus"] }),
     }),
     em.create(User, {
       userId: "u",
       userRole: "internal_user",
-      ...row(UserSettingsSchema, { models: ["only-personal"], limits: { maxBudget: 80n } }),
+      ...storedColumns(UserSettingsSchema, { models: ["only-personal"], limits: { maxBudget: 80n } }),
     }),
     em.create(TeamMember, {
       teamId: "t",
       userId: "u",
       role: "admin",
-      ...row(TeamMemberSettingsSchema, { limits: { maxBudget: 2n }, allowedModels: ["gpt-4o"] }),
+      ...storedColumns(TeamMemberSettingsSchema, { limits: { maxBudget: 2n }, allowedModels: ["gpt-4o"] }),
     }),
-    em.create(OrganizationMember, { organizationId: "o", userId: "u", role: "org_admin", ...row(LimitsSchema, {}) }),
-    em.create(Project, { projectId: "p", teamId: "t", ...row(ProjectSettingsSchema, { tags: ["of the project"] }) }),
+    em.create(OrganizationMember, {
+      organizationId: "o",
+      userId: "u",
+      role: "org_admin",
+      ...storedColumns(LimitsSchema, {}),
+    }),
+    em.create(Project, {
+      projectId: "p",
+      teamId: "t",
+      ...storedColumns(ProjectSettingsSchema, { tags: ["of the project"] }),
+    }),
     em.create(Customer, {
       customerId: "c",
-      ...row(CustomerSettingsSchema, { blocked: true, limits: { budgetId: "gold" } }),
+      ...storedColumns(CustomerSettingsSchema, { blocked: true, limits: { budgetId: "gold" } }),
     }),
   ]);
   await em.flush();

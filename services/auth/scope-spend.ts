@@ -41,3 +41,13 @@ export async function spentByOne(context: RouteContext, scope: string): Promise<
 }
 
 export const nothingSpent: WindowSpend = { spent: 0n, resetsAt: undefined };
+
+/** Sets what a scope spent in its current window, and returns what was there. @throws UNAVAILABLE */
+export async function setSpend({ spend }: RouteContext, scope: string, spentNanoUsd: bigint): Promise<bigint> {
+  try {
+    const { previousNanoUsd } = await spend.setSpend({ scope, spentNanoUsd }, { timeoutMs });
+    return previousNanoUsd;
+  } catch (cause) {
+    throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be set now. Try again.", { retryAfterMs: 1000, cause });
+  }
+}

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceName } from "#chassis/service.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 
 /** A service whose RPCs declare REST paths, and who serves it. */
 export interface AdminService {
@@ -12,5 +13,6 @@ export interface AdminService {
 /** Every admin path that the edge answers is declared in one of these. */
 export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: KeyService },
+  { owner: "auth", service: UserService },
   { owner: "accounting", service: SpendService },
 ];

@@ -8,6 +8,7 @@ import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
 import { updateKey } from "./update-key.ts";
+import { userRoutes } from "./user/index.ts";
 
 export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
@@ -18,5 +19,6 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
       getKeyInfo: getKeyInfo(context),
       deleteKeys: deleteKeys(context),
     }),
+    userRoutes(context),
   ];
 }

@@ -10,13 +10,13 @@ import { change, touch } from "../change.ts";
 import type { RouteContext } from "../context.ts";
 import { VirtualKey } from "../db/entities.ts";
 import { keyColumns, readExpiry, readKeySettings, rotationDue } from "../key-input.ts";
+import { keyTaken } from "../key-making.ts";
 import { mayManageKey, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
 import { spentByOne } from "../scope-spend.ts";
 import { keyIdOf } from "../secret-key.ts";
 import { patch, pathsUnder, readDoc } from "../stored-doc.ts";
-import { keyTaken } from "./generate-key.ts";
 
 export function updateKey(context: RouteContext): ServiceImpl<typeof KeyService>["updateKey"] {
   return async (request, { requestHeader }) => {

@@ -17,6 +17,8 @@ export interface Announcer {
 }
 
 const batchSize = 100;
+/** A row is one event, and an event bus takes no message of a megabyte. */
+const rowSize = 1000;
 
 /** Every replica sends what it finds; a row is locked by one of them at a time and removed once it was sent. */
 export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry): Announcer {
@@ -34,9 +36,9 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
       const rows = await em.find(Outbox, {}, { limit: batchSize, lockMode: LockMode.PESSIMISTIC_PARTIAL_WRITE });
       if (rows.length === 0) return false;
       await em.nativeDelete(Outbox, { id: { $in: rows.map(({ id }) => id) } });
-      const keyIds = rows.flatMap((row) => row.keyIds);
-      const scopes = rows.flatMap((row) => row.scopes);
-      events.publish(PrincipalChangedSchema, create(PrincipalChangedSchema, { keyIds, scopes }));
+      for (const { keyIds, scopes } of rows) {
+        events.publish(PrincipalChangedSchema, create(PrincipalChangedSchema, { keyIds, scopes }));
+      }
       return rows.length === batchSize;
     });
   }
@@ -65,8 +67,9 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
 
   return {
     async note(em, scopes) {
-      const keyIds = scopes.flatMap((scope) => keyOfScope(scope) ?? []);
-      await em.insert(Outbox, { keyIds, scopes: scopes.filter((scope) => keyOfScope(scope) === undefined) });
+      const rows = [];
+      for (let from = 0; from < scopes.length; from += rowSize) rows.push(split(scopes.slice(from, from + rowSize)));
+      await em.insertMany(Outbox, rows);
     },
     announce,
     async close() {
@@ -74,5 +77,12 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
       clearTimeout(state.timer);
       await state.running;
     },
+  };
+}
+
+function split(scopes: readonly string[]) {
+  return {
+    keyIds: scopes.flatMap((scope) => keyOfScope(scope) ?? []),
+    scopes: scopes.filter((scope) => keyOfScope(scope) === undefined),
   };
 }

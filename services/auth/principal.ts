@@ -162,7 +162,7 @@ function organizationMemberScopes(lineage: Lineage, organizationId: string): Sco
   if (row === undefined) return [];
   const { limits } = readDoc(OrganizationMemberSettingsSchema, row.doc);
   if (limits === undefined) return [];
-  const scope = scopeOf.member(organizationId, row.userId).replace("member:", "organization_member:");
+  const scope = scopeOf.organizationMember(organizationId, row.userId);
   return limitScopes(scope, withBudget(limits, lineage.budgets), row.createdAt);
 }
 

@@ -7,6 +7,8 @@ export const scopeOf = {
   user: (userId: string) => `user:${userId}`,
   team: (teamId: string) => `team:${teamId}`,
   member: (teamId: string, userId: string) => `member:${encodeURIComponent(teamId)}:${encodeURIComponent(userId)}`,
+  organizationMember: (organizationId: string, userId: string) =>
+    `organization_member:${encodeURIComponent(organizationId)}:${encodeURIComponent(userId)}`,
   organization: (organizationId: string) => `organization:${organizationId}`,
   project: (projectId: string) => `project:${projectId}`,
   customer: (customerId: string) => `customer:${customerId}`,

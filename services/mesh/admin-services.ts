@@ -1,7 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceName } from "#chassis/service.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
+import { BudgetService } from "#gen/sluice/auth/v1/budget_service_pb.ts";
+import { CustomerService } from "#gen/sluice/auth/v1/customer_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { TagService } from "#gen/sluice/auth/v1/tag_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 
 /** A service whose RPCs declare REST paths, and who serves it. */
@@ -14,5 +17,8 @@ export interface AdminService {
 export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: KeyService },
   { owner: "auth", service: UserService },
+  { owner: "auth", service: BudgetService },
+  { owner: "auth", service: CustomerService },
+  { owner: "auth", service: TagService },
   { owner: "accounting", service: SpendService },
 ];

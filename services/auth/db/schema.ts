@@ -14,6 +14,7 @@ import {
   User,
   VirtualKey,
 } from "./entities.ts";
+import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 
@@ -39,5 +40,6 @@ export const authSchema = {
   migrations: [
     { name: "0001-initial", class: Initial },
     { name: "0002-tenancy", class: Tenancy },
+    { name: "0003-budget-references", class: BudgetReferences },
   ],
 };

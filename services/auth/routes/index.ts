@@ -3,10 +3,13 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { authenticate } from "./authenticate.ts";
+import { budgetRoutes } from "./budget/index.ts";
+import { customerRoutes } from "./customer/index.ts";
 import { deleteKeys } from "./delete-keys.ts";
 import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
+import { tagRoutes } from "./tag/index.ts";
 import { updateKey } from "./update-key.ts";
 import { userRoutes } from "./user/index.ts";
 
@@ -20,5 +23,8 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
       deleteKeys: deleteKeys(context),
     }),
     userRoutes(context),
+    budgetRoutes(context),
+    customerRoutes(context),
+    tagRoutes(context),
   ];
 }

@@ -1,0 +1,61 @@
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { requireCaller } from "#chassis/access.ts";
+import { TagSettingsSchema } from "#gen/sluice/auth/v1/tag_pb.ts";
+import type { TagService } from "#gen/sluice/auth/v1/tag_service_pb.ts";
+import { requireBudget } from "../../budgets.ts";
+import { change, createdBy } from "../../change.ts";
+import type { RouteContext } from "../../context.ts";
+import { Tag, type TagRow } from "../../db/entities.ts";
+import { insertThing, lockThing, requireId, updateThing } from "../../kind.ts";
+import { scopeOf } from "../../scope.ts";
+import { pathsUnder, writeDoc } from "../../stored-doc.ts";
+import { tagKind, tagViews } from "../../tags.ts";
+
+export function createTag(context: RouteContext): ServiceImpl<typeof TagService>["createTag"] {
+  return async (request, { requestHeader }) => {
+    const caller = requireCaller(requestHeader);
+    const settings = request.settings ?? create(TagSettingsSchema);
+    const row: TagRow = {
+      tagName: requireId(tagKind, request.name),
+      doc: {},
+      ...createdBy(caller, new Date(context.clock())),
+    };
+    return change(context, caller, async (em) => {
+      await requireBudget(em, settings.limits);
+      row.doc = writeDoc(TagSettingsSchema, settings);
+      await insertThing(em, tagKind, row);
+      const [tag] = await tagViews(context, em, [row]);
+      const result = { message: `Tag ${row.tagName} created successfully`, tag };
+      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
+    });
+  };
+}
+
+export function updateTag(context: RouteContext): ServiceImpl<typeof TagService>["updateTag"] {
+  return async (request, { requestHeader }) => {
+    const caller = requireCaller(requestHeader);
+    const { settings, version } = request;
+    return change(context, caller, async (em) => {
+      const row = await lockThing(em, tagKind, requireId(tagKind, request.name));
+      const paths = pathsUnder("settings", request.updateMask?.paths);
+      await requireBudget(em, settings?.limits);
+      updateThing(tagKind, row, caller, new Date(context.clock()), { settings, paths, version });
+      const [tag] = await tagViews(context, em, [row]);
+      const result = { message: `Tag ${row.tagName} updated successfully`, tag };
+      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "updated" }] };
+    });
+  };
+}
+
+export function deleteTag(context: RouteContext): ServiceImpl<typeof TagService>["deleteTag"] {
+  return async ({ name }, { requestHeader }) => {
+    const caller = requireCaller(requestHeader);
+    return change(context, caller, async (em) => {
+      await lockThing(em, tagKind, requireId(tagKind, name));
+      await em.nativeDelete(Tag, { tagName: name });
+      const result = { message: `Tag ${name} deleted successfully` };
+      return { result, changed: [{ scope: scopeOf.tag(name), action: "deleted" }] };
+    });
+  };
+}

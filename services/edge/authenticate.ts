@@ -7,7 +7,8 @@ import type { PrincipalCache } from "./principal-cache.ts";
 import { readKeyHash } from "./request-key.ts";
 
 /**
- * Who sends a request. Answers at once where the key is in memory. The wording is LiteLLM's where clients may match it.
+ * Who sends a request. Answers at once where the key is in memory; `beforeAsking` is called where it is not, and may throw.
+ * The wording is LiteLLM's where clients may match it.
  *
  * @throws KEY_INVALID, KEY_EXPIRED, KEY_BLOCKED, or UNAVAILABLE where nobody can tell.
  */
@@ -15,6 +16,7 @@ export function authenticate(
   headers: IncomingHttpHeaders,
   cache: PrincipalCache,
   now: number,
+  beforeAsking?: () => void,
 ): Principal | Promise<Principal> {
   const keyHash = readKeyHash(headers);
   if (keyHash === undefined) {
@@ -23,7 +25,7 @@ export function authenticate(
       "Authentication Error, No api key passed in. Send it as `Authorization: Bearer <key>` or in the header x-api-key.",
     );
   }
-  const principal = cache.get(keyHash);
+  const principal = cache.get(keyHash, beforeAsking);
   if (principal instanceof Promise) return principal.then((resolved) => usable(resolved, now));
   return usable(principal, now);
 }

@@ -18,6 +18,10 @@ export interface EdgeConfig {
   readonly keyStaleMs: number;
   /** How long to wait for the auth service. */
   readonly authTimeoutMs: number;
+  /** Calls with unknown keys that one address may make in a minute; 0 is no limit. */
+  readonly failedAuthPerMinute: number;
+  /** Whether the first address of `x-forwarded-for` is where a call comes from: true only behind a proxy that sets it. */
+  readonly trustForwardedFor: boolean;
   /** How long an admin call may take. */
   readonly restTimeoutMs: number;
   /** How long a client may leave an answer unread before the connection is cut. */
@@ -37,6 +41,8 @@ export function readEdgeConfig(env: Environment, version: string): EdgeConfig {
     keyFreshMs: 10_000,
     keyStaleMs: 3_600_000,
     authTimeoutMs: integer(env, "SLUICE_AUTH_TIMEOUT_MS", 3_000, 10, 60_000),
+    failedAuthPerMinute: integer(env, "SLUICE_FAILED_AUTH_PER_MINUTE", 300, 0, 1_000_000),
+    trustForwardedFor: flag(env, "SLUICE_TRUST_FORWARDED_FOR", false),
     restTimeoutMs: 30_000,
     stalledClientMs: integer(env, "SLUICE_STALLED_CLIENT_MS", 120_000, 100, 3_600_000),
     drainMs: integer(env, "SLUICE_DRAIN_MS", 600_000, 0, 3_600_000),

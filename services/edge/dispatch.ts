@@ -1,17 +1,26 @@
+import type { IncomingMessage } from "node:http";
 import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { checkRoute } from "./allowed-routes.ts";
 import { authenticate } from "./authenticate.ts";
+import type { EdgeConfig } from "./config.ts";
 import { preflightHeaders } from "./cors.ts";
 import { refusalBody } from "./error-body.ts";
+import type { FailedAttempts } from "./failed-attempts.ts";
 import type { HttpCall } from "./http-call.ts";
 import type { PrincipalCache } from "./principal-cache.ts";
 import { ClientGone } from "./read-body.ts";
 import type { FoundPath, Route, RouteTable } from "./route-table.ts";
 
 /** Answers a call whatever happens: by its route, or by an error. */
-export function createDispatcher(routes: RouteTable, principals: PrincipalCache, now: () => number) {
+export function createDispatcher(
+  routes: RouteTable,
+  principals: PrincipalCache,
+  attempts: FailedAttempts,
+  { trustForwardedFor }: EdgeConfig,
+  now: () => number,
+) {
   return (call: HttpCall): void => {
     try {
       const running = run(call);
@@ -39,15 +48,35 @@ export function createDispatcher(routes: RouteTable, principals: PrincipalCache,
 
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
-    const principal = authenticate(call.request.headers, principals, now());
-    if (principal instanceof Promise) return principal.then((resolved) => enter(route, call, resolved));
-    return enter(route, call, principal);
+    const address = addressOf(call.request, trustForwardedFor);
+    try {
+      const principal = authenticate(call.request.headers, principals, now(), () => attempts.check(address));
+      if (!(principal instanceof Promise)) return enter(route, call, principal);
+      return principal.then(
+        (resolved) => enter(route, call, resolved),
+        (error: unknown) => refuse(address, error),
+      );
+    } catch (error) {
+      return refuse(address, error);
+    }
+  }
+
+  function refuse(address: string, error: unknown): never {
+    attempts.note(address, error);
+    throw error;
   }
 
   function enter(route: Route & { access: "key" }, call: HttpCall, principal: Principal): void | Promise<void> {
     checkRoute(principal, route, call);
     return route.handle(call, principal);
   }
+}
+
+/** Where a request comes from: the connection's other end, or what a proxy says that is trusted. */
+function addressOf(request: IncomingMessage, trustForwardedFor: boolean): string {
+  const forwarded = trustForwardedFor ? request.headers["x-forwarded-for"] : undefined;
+  const first = typeof forwarded === "string" ? forwarded.split(",", 1)[0]?.trim() : undefined;
+  return first || (request.socket.remoteAddress ?? "");
 }
 
 /** Nothing that is thrown ends the process, and what cannot be answered ends the connection. */

@@ -39,14 +39,20 @@ export class FreshCache<V> {
     this.#options = options;
   }
 
-  /** @throws what `load` does, where no old value can stand in. */
-  get(key: string): V | Promise<V> {
+  /**
+   * `beforeAsking` is called where a value that is not in memory is about to be asked for; it may throw to prevent that.
+   *
+   * @throws what `load` does, where no old value can stand in.
+   */
+  get(key: string, beforeAsking?: () => void): V | Promise<V> {
     const { freshMs, staleMs } = this.#options;
     const now = this.#options.now();
     const entry = this.#known.get(key);
     if (entry === undefined) {
       const absent = this.#absent.get(key);
-      return absent !== undefined && now - absent.fetchedAt < freshMs ? absent.value : this.#ask(key);
+      if (absent !== undefined && now - absent.fetchedAt < freshMs) return absent.value;
+      beforeAsking?.();
+      return this.#ask(key);
     }
     const age = now - entry.fetchedAt;
     if (age < freshMs) {

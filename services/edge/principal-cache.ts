@@ -32,11 +32,13 @@ export class PrincipalCache {
   }
 
   /**
+   * `beforeAsking` is called where the key is not in memory; it may throw.
+   *
    * @throws KEY_INVALID where no such key exists, UNAVAILABLE where nobody says who it is; never the former for the
    * latter.
    */
-  get(keyHash: string): Principal | Promise<Principal> {
-    const principal = this.#cache.get(keyHash);
+  get(keyHash: string, beforeAsking?: () => void): Principal | Promise<Principal> {
+    const principal = this.#cache.get(keyHash, beforeAsking);
     return principal instanceof Promise ? principal.then(known) : known(principal);
   }
 

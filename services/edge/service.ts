@@ -5,6 +5,7 @@ import type { EdgeContext } from "./context.ts";
 import { createCors } from "./cors.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { createEdgeEvents } from "./events.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
 import { type CallFrame, HttpCall } from "./http-call.ts";
 import { NamedScopes } from "./named-scopes.ts";
 import { PrincipalCache } from "./principal-cache.ts";
@@ -33,6 +34,7 @@ export function createEdgeService(context: EdgeContext): EdgeService {
   };
   const principals = new PrincipalCache(caching);
   const named = new NamedScopes(caching);
+  const attempts = new FailedAttempts(config.failedAuthPerMinute, caching.now);
   const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds, scopes }) => {
     principals.drop(keyIds, scopes);
     named.drop(scopes);
@@ -44,7 +46,7 @@ export function createEdgeService(context: EdgeContext): EdgeService {
     draining: () => inFlight.draining,
   };
   const routes = new RouteTable(createRoutes(context, events, named, frame.draining));
-  const dispatch = createDispatcher(routes, principals, context.now);
+  const dispatch = createDispatcher(routes, principals, attempts, config, context.now);
 
   return {
     name: "edge",

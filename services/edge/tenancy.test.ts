@@ -89,3 +89,27 @@ test("what holds for a customer and a tag is asked once, and asked anew when it 
   assert.equal((await call({ user: "away" })).status, 503);
   await edge.stop();
 });
+
+test("an address that tries many keys is answered without asking auth, and known keys work from there", async () => {
+  const asked: string[] = [];
+  const edge = await startTestEdge({
+    config: { failedAuthPerMinute: 5, trustForwardedFor: true },
+    authenticate({ keyHash }) {
+      asked.push(keyHash);
+      if (asked.length > 1) throw gatewayError(Reason.KEY_INVALID, "no such key");
+      return { principal };
+    },
+  });
+  const models = (name: string, from: string) =>
+    send(`${edge.url}/v1/models`, { headers: { authorization: `Bearer sk-${name}`, "x-forwarded-for": from } });
+  assert.equal((await models("good", "10.0.0.1")).status, 200);
+  const statuses = [];
+  for (let n = 0; n < 8; n += 1) statuses.push((await models(`guess-${n}`, "10.0.0.1")).status);
+  assert.deepEqual(statuses, [401, 401, 401, 401, 401, 429, 429, 429]);
+  assert.equal(asked.length, 6);
+  const limited = await models("guess-9", "10.0.0.1");
+  assert.ok(Number(limited.headers["retry-after"]) > 50);
+  assert.equal((await models("good", "10.0.0.1")).status, 200);
+  assert.equal((await models("guess-10", "10.0.0.2")).status, 401);
+  await edge.stop();
+});

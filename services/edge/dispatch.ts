@@ -37,7 +37,8 @@ export function createDispatcher(routes: RouteTable, principals: PrincipalCache,
 
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
-    const principal = authenticate(call.request.headers, principals, now());
+    const keyQuery = route.dialect === "google" ? call.query : "";
+    const principal = authenticate(call.request.headers, principals, now(), keyQuery);
     if (principal instanceof Promise) return principal.then((resolved) => route.handle(call, resolved));
     return route.handle(call, principal);
   }

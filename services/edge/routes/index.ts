@@ -18,12 +18,12 @@ import { transformRequest } from "./transform-request.ts";
 /** Every path of the outside. What is not here is a 404. */
 export function createRoutes(context: EdgeContext, events: EdgeEvents, draining: () => boolean): readonly Route[] {
   const { clients, config } = context;
-  const infer = (operation: Operation, dialect: Dialect, paths: readonly string[]): Route => ({
+  const infer = (operation: Operation, dialect: Dialect, paths: readonly string[], stream?: boolean): Route => ({
     method: "POST",
     access: "key",
     dialect,
     paths,
-    handle: runInference(context, events, operation),
+    handle: runInference(context, events, operation, stream),
   });
   const open = (paths: readonly string[], handle: (Route & { access: "public" })["handle"]): Route => ({
     method: "GET",
@@ -44,7 +44,16 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
       access: "key",
       dialect: "anthropic",
       paths: ["/v1/messages/count_tokens"],
-      handle: countTokens(context),
+      handle: countTokens(context, Operation.MESSAGES),
+    },
+    infer(Operation.GENERATE_CONTENT, "google", googlePaths("generateContent"), false),
+    infer(Operation.GENERATE_CONTENT, "google", googlePaths("streamGenerateContent"), true),
+    {
+      method: "POST",
+      access: "key",
+      dialect: "google",
+      paths: googlePaths("countTokens"),
+      handle: countTokens(context, Operation.GENERATE_CONTENT),
     },
     { method: "POST", access: "key", paths: ["/utils/transform_request"], handle: transformRequest(context) },
     { method: "GET", access: "key", paths: ["/utils/supported_openai_params"], handle: listSupportedParams(context) },
@@ -62,4 +71,9 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
 /** OpenAI's path, without version, and the two older forms that name the model. */
 function withAliases(path: string): string[] {
   return [`/v1/${path}`, `/${path}`, `/engines/{model}/${path}`, `/openai/deployments/{model}/${path}`];
+}
+
+/** The paths of a method of Google's models: AI Studio's versions, and none. */
+function googlePaths(method: string): string[] {
+  return ["/v1beta", "/v1", "/v1alpha", ""].map((version) => `${version}/models/{model}:${method}`);
 }

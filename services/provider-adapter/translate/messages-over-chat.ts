@@ -1,12 +1,11 @@
 import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { Exchange, ProviderCall } from "../provider.ts";
+import type { ChatUpstream, Exchange, JsonObject, ProviderCall } from "../provider.ts";
 import { chatCompletionToMessage } from "./chat-to-messages/answer.ts";
 import { MessageEvents } from "./chat-to-messages/stream.ts";
 import { decodeText, parseObject } from "./json-reading.ts";
 import { messagesToChatRequest } from "./messages-to-chat/request.ts";
-import type { ChatUpstream } from "./messages-to-chat/request-content.ts";
 import { readEventData } from "./sse-event.ts";
 
 /** The chat provider that is spoken to underneath. */
@@ -36,11 +35,7 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
 
   const translate = (payloads: readonly Uint8Array[]): Uint8Array[] => {
     const out: Uint8Array[] = [];
-    for (const payload of payloads) {
-      const data = readEventData(payload);
-      if (data === undefined || data.trim() === "[DONE]") continue;
-      const chunk = parseObject(data);
-      if (chunk === undefined) throw broken(provider, "sent an event that is not JSON");
+    for (const chunk of chatChunks(payloads, provider)) {
       if (!events.push(chunk, out)) throw broken(provider, "told its tool calls out of order");
     }
     return out;
@@ -75,7 +70,19 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
   };
 }
 
-function broken(provider: ChatProvider, what: string): Error {
+/** The chunks of a chat completion stream, parsed. */
+export function* chatChunks(payloads: readonly Uint8Array[], provider: ChatProvider): Generator<JsonObject> {
+  for (const payload of payloads) {
+    const data = readEventData(payload);
+    if (data === undefined || data.trim() === "[DONE]") continue;
+    const chunk = parseObject(data);
+    if (chunk === undefined) throw broken(provider, "sent an event that is not JSON");
+    yield chunk;
+  }
+}
+
+/** The failure of an answer that is not what the protocol says. */
+export function broken(provider: ChatProvider, what: string): Error {
   return upstreamError({
     kind: UpstreamErrorKind.BAD_GATEWAY,
     httpStatus: 502,

@@ -18,7 +18,7 @@ export interface GeminiHost {
   /** The provider's id, for errors. */
   readonly id: string;
   /** The HTTP request for a body. `method` is that of the API: `generateContent`, say. */
-  request(call: ProviderCall, method: string, body: JsonObject): UpstreamRequest;
+  request(call: ProviderCall, method: string, body: JsonObject | Uint8Array): UpstreamRequest;
 }
 
 /** A chat completion call, translated both ways. */

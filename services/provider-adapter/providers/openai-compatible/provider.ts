@@ -24,6 +24,7 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
   };
   return {
     id: row.id,
+    chatUpstream: chatProvider.upstream,
     begin: (call) =>
       call.operation === Operation.MESSAGES
         ? createMessagesOverChat(call, chatProvider)

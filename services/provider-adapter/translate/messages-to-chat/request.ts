@@ -1,7 +1,7 @@
-import type { JsonObject, JsonValue } from "../../provider.ts";
+import type { ChatUpstream, JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, listOf, numberOf, objectOf, textOf } from "../json-reading.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
-import type { ChatUpstream, ContentReader } from "./request-content.ts";
+import type { ContentReader } from "./request-content.ts";
 import { chatMessages, chatTools } from "./request-messages.ts";
 
 /** Members that Anthropic alone understands; each is refused, left out (`drop_params`) or passed on as allowed. */
@@ -33,6 +33,11 @@ const consumed = new Set([
 const maxUserLength = 64;
 /** OpenAI models that do not reason refuse `reasoning_effort`. */
 const withoutReasoning = /^(?:chatgpt-4|gpt-3|gpt-4)/;
+
+/** Whether a model is known not to reason. */
+export function cannotReason(model: string): boolean {
+  return withoutReasoning.test(model);
+}
 
 /**
  * Turns a Messages request into a chat completion request. The rule for the rest: what only Anthropic understands is
@@ -120,7 +125,11 @@ function reasoningEffort(message: JsonObject, settings: TranslationSettings): st
   const effort = textOf(objectOf(message.output_config).effort);
   if (effort !== "") return efforts.has(effort) ? effort : "xhigh";
   if (thinking.type === "adaptive") return "high";
-  const budget = numberOf(thinking.budget_tokens);
+  return effortOfBudget(numberOf(thinking.budget_tokens));
+}
+
+/** A thinking budget in tokens as `reasoning_effort`, by LiteLLM's thresholds. */
+export function effortOfBudget(budget: number): string {
   if (budget >= 10_000) return "high";
   return budget >= 5000 ? "medium" : "low";
 }

@@ -61,7 +61,11 @@ function googleRequest(body: JsonObject): JsonObject {
 
 /** Google takes its names in snake_case too. */
 function googleConfig(body: JsonObject): JsonObject {
-  const config = body.generationConfig ?? body.generation_config ?? {};
+  const { generationConfig, generation_config: other } = body;
+  const config = generationConfig ?? other ?? {};
+  // Nobody knows which of the two a provider would heed.
+  const isTwice = isObject(generationConfig) && isObject(other);
+  if (isTwice) throw invalidRequest("'generationConfig' is there in two spellings.", "generationConfig");
   if (!isObject(config)) throw invalidRequest("'generationConfig' must be an object.", "generationConfig");
   return config;
 }
@@ -146,7 +150,7 @@ function checkRerank({ query, documents }: JsonObject): void {
 function readChoices(operation: Operation, body: JsonObject): number {
   if (operation === Operation.GENERATE_CONTENT) {
     const config = googleConfig(body);
-    return Math.max(readCount(config, "candidateCount") ?? readCount(config, "candidate_count") ?? 1, 1);
+    return Math.max(readCount(config, "candidateCount") ?? 1, readCount(config, "candidate_count") ?? 1, 1);
   }
   const choices = Math.max(readCount(body, "n") ?? 1, readCount(body, "best_of") ?? 1, 1);
   if (operation !== Operation.COMPLETIONS) return choices;

@@ -74,9 +74,9 @@ export function estimateTokens(root: unknown): number {
   return tokens + Math.ceil(bytes / bytesPerToken);
 }
 
-/** Google's `inlineData` and `fileData` have no type; what is in them is told by its media type. */
+/** Google's `inlineData` and `fileData` have no type; what is in them is told by its media type. A text counts as one. */
 function googleTokens(value: object): number {
   const mediaType: unknown = "mimeType" in value ? value.mimeType : "mime_type" in value ? value.mime_type : undefined;
-  if (typeof mediaType !== "string") return 0;
+  if (typeof mediaType !== "string" || mediaType.startsWith("text/")) return 0;
   return mediaType.startsWith("image/") ? imageTokens : attachmentTokens;
 }

@@ -5,6 +5,7 @@ import type { Exchange, JsonObject, Provider, ProviderCall } from "../provider.t
 import { chatCompletionToGemini } from "./chat-to-gemini/answer.ts";
 import type { GeminiAnswerFrame } from "./chat-to-gemini/answer-candidate.ts";
 import { GeminiEvents } from "./chat-to-gemini/stream.ts";
+import { namedAsWritten } from "./gemini-to-chat/param-names.ts";
 import { geminiToChatRequest } from "./gemini-to-chat/request.ts";
 import { decodeText, isObject, parseObject } from "./json-reading.ts";
 import { broken, type ChatProvider, chatChunks } from "./messages-over-chat.ts";
@@ -39,7 +40,7 @@ function speaksGemini({ operation }: ProviderCall): boolean {
  */
 export function createGeminiOverChat(call: ProviderCall, provider: ChatProvider): Exchange {
   const { call: inChat, frame } = chatCall(call, provider);
-  const inner = provider.begin(inChat);
+  const inner = namedAsWritten(() => provider.begin(inChat));
   const events = new GeminiEvents(frame);
 
   const translate = (payloads: readonly Uint8Array[]): Uint8Array[] => {

@@ -45,7 +45,8 @@ function editedConfig(
   const client = camelCased(own);
   const defaults = generationConfig(defaultParams, geminiModel(call.model), { ...call, outputTokenCap: undefined });
   const absent = Object.entries(defaults).filter(([name]) => client[name] === undefined);
-  const limit = numberOf(client.maxOutputTokens) || numberOf(defaults.maxOutputTokens);
+  const asked = [own.maxOutputTokens, own.max_output_tokens].filter((limit) => numberOf(limit) > 0).map(numberOf);
+  const limit = asked.length > 0 ? Math.max(...asked) : numberOf(defaults.maxOutputTokens);
   const set: Record<string, string> = {};
   if (cap !== undefined && !(limit > 0 && limit <= cap)) set.maxOutputTokens = String(cap);
   const edited = editJson(bytes, {

@@ -35,11 +35,21 @@ export function chatMessages(
   const instructions = typeof system === "string" || isObject(system) ? plainText(system) : "";
   if (instructions !== "") messages.push({ role: "system", content: instructions });
   const reader = new ContentReader(target, settings);
-  for (const content of Array.isArray(contents) ? contents : [contents]) {
-    if (!isObject(content)) throw invalid("Every content has to be an object.");
-    messages.push(...reader.read(content));
-  }
+  for (const content of turns(Array.isArray(contents) ? contents : [contents])) messages.push(...reader.read(content));
   return messages;
+}
+
+/** Clients keep a streamed answer as a content for every event of it; of them a model's turn is made again. */
+function turns(contents: readonly (JsonValue | undefined)[]): JsonObject[] {
+  const joined: JsonObject[] = [];
+  for (const content of contents) {
+    if (!isObject(content)) throw invalid("Every content has to be an object.");
+    const last = joined.at(-1);
+    const parts = partsOf(content);
+    if (last?.role === "model" && content.role === "model") last.parts = [...partsOf(last), ...parts];
+    else joined.push({ role: content.role ?? "", parts });
+  }
+  return joined;
 }
 
 class ContentReader {

@@ -16,14 +16,12 @@ const statuses: Readonly<Record<number, string>> = {
   529: "UNAVAILABLE",
 };
 
-const vocabulary: ReadonlySet<string> = new Set([
-  ...Object.values(statuses),
-  "ABORTED",
-  "DATA_LOSS",
-  "FAILED_PRECONDITION",
-  "OUT_OF_RANGE",
-  "UNKNOWN",
-]);
+/** Words that tell more than the one above. A word of another status would contradict the one that is sent. */
+const finer: Readonly<Record<number, readonly string[]>> = {
+  400: ["FAILED_PRECONDITION", "OUT_OF_RANGE"],
+  409: ["ABORTED"],
+  500: ["DATA_LOSS", "UNKNOWN"],
+};
 
 /** What of a failure Google's clients are told. */
 export interface GoogleFailure {
@@ -41,7 +39,8 @@ export interface GoogleFailure {
 /** The body of an error as Google's APIs send it: a status as number and word, and details of known types. */
 export function googleErrorBody(failure: GoogleFailure): { readonly error: Record<string, unknown> } {
   const { status, type, message, extras } = failure;
-  const word = vocabulary.has(type) ? type : (statuses[status] ?? (status < 500 ? "INVALID_ARGUMENT" : "INTERNAL"));
+  const plain = statuses[status] ?? (status < 500 ? "INVALID_ARGUMENT" : "INTERNAL");
+  const word = finer[status]?.includes(type) === true ? type : plain;
   const error: Record<string, unknown> = { code: status, message, status: word };
   const details = Array.isArray(extras.details) ? extras.details : ownDetails(failure);
   if (details.length > 0) error.details = details;

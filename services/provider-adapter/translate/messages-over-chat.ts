@@ -2,6 +2,7 @@ import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { ChatUpstream, Exchange, JsonObject, ProviderCall } from "../provider.ts";
+import { agentHints } from "./agent-requests.ts";
 import { chatCompletionToMessage } from "./chat-to-messages/answer.ts";
 import { MessageEvents } from "./chat-to-messages/stream.ts";
 import { decodeText, parseObject } from "./json-reading.ts";
@@ -22,15 +23,7 @@ export interface ChatProvider {
  * the provider's own chat exchange, whose answer is translated back. Usage is what that exchange makes of it.
  */
 export function createMessagesOverChat(call: ProviderCall, provider: ChatProvider): Exchange {
-  const body = parseObject(decodeText(call.body));
-  if (body === undefined) throw gatewayError(Reason.INVALID_REQUEST, "The body has to be a JSON object.");
-  const translated = messagesToChatRequest(body, call, provider.upstream);
-  const inner = provider.begin({
-    ...call,
-    operation: Operation.CHAT_COMPLETIONS,
-    headers: Object.fromEntries(Object.entries(call.headers).filter(([name]) => !name.startsWith("anthropic-"))),
-    body: Buffer.from(JSON.stringify(translated)),
-  });
+  const inner = provider.begin(messagesAsChat(call, provider.upstream));
   const events = new MessageEvents();
 
   const translate = (payloads: readonly Uint8Array[]): Uint8Array[] => {
@@ -67,6 +60,19 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
     },
 
     outcome: () => inner.outcome(),
+  };
+}
+
+/** A call of the Messages dialect as a chat completion. Throws INVALID_REQUEST where its body is no JSON object. */
+export function messagesAsChat(call: ProviderCall, upstream: ChatUpstream): ProviderCall {
+  const body = parseObject(decodeText(call.body));
+  if (body === undefined) throw gatewayError(Reason.INVALID_REQUEST, "The body has to be a JSON object.");
+  return {
+    ...call,
+    operation: Operation.CHAT_COMPLETIONS,
+    hints: agentHints,
+    headers: Object.fromEntries(Object.entries(call.headers).filter(([name]) => !name.startsWith("anthropic-"))),
+    body: Buffer.from(JSON.stringify(messagesToChatRequest(body, call, upstream))),
   };
 }
 

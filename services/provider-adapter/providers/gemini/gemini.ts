@@ -7,7 +7,7 @@ import { createChatExchange, type GeminiHost } from "./chat-exchange.ts";
 import { classifyGoogleError, providerId } from "./classify-error.ts";
 import { batchEmbedContents, createEmbeddingsExchange, type EmbeddingsDialect } from "./embeddings-exchange.ts";
 import { createGenerateContentExchange } from "./generate-content-exchange.ts";
-import { type CountBody, countWholeRequest, createTokenCount } from "./token-count.ts";
+import { type CountBody, countWholeRequest, createTokenCount, geminiUpstream } from "./token-count.ts";
 import { upstreamRequest } from "./upstream-request.ts";
 
 /**
@@ -28,7 +28,7 @@ export function createGeminiProvider(
 ): Provider {
   const chatProvider: ChatProvider = {
     id: host.id,
-    upstream: { outputLimitField: "max_completion_tokens" },
+    upstream: geminiUpstream,
     begin: (call) => createChatExchange(call, host),
   };
   return {

@@ -1,13 +1,16 @@
 import { upstreamError } from "#chassis/errors.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { JsonObject, ProviderCall, TokenCount } from "../../provider.ts";
+import type { ChatUpstream, JsonObject, ProviderCall, TokenCount } from "../../provider.ts";
 import { chatToGeminiRequest } from "../../translate/chat-to-gemini/request.ts";
 import { countedRequest } from "../../translate/gemini-over-chat.ts";
 import { countOf, decodeText, parseObject, without } from "../../translate/json-reading.ts";
-import { messagesToChatRequest } from "../../translate/messages-to-chat/request.ts";
+import { messagesAsChat } from "../../translate/messages-over-chat.ts";
 import type { GeminiHost } from "./chat-exchange.ts";
 import { brokenAnswer } from "./classify-error.ts";
 import { parsedBody } from "./generate-content-exchange.ts";
+
+/** What chat completions of Gemini take. */
+export const geminiUpstream: ChatUpstream = { outputLimitField: "max_completion_tokens", searchesWeb: true };
 
 /** How a host wants the request whose tokens it counts. */
 export type CountBody = (call: ProviderCall, request: JsonObject) => JsonObject;
@@ -39,9 +42,7 @@ export function createTokenCount(call: ProviderCall, host: GeminiHost, countBody
 }
 
 function geminiRequest(call: ProviderCall): JsonObject {
-  const body = parsedBody(call);
-  if (call.operation === Operation.GENERATE_CONTENT) return countedRequest(body);
-  const upstream = { outputLimitField: "max_completion_tokens" };
-  const chat = call.operation === Operation.MESSAGES ? messagesToChatRequest(body, call, upstream) : body;
-  return chatToGeminiRequest(chat, call).body;
+  if (call.operation === Operation.GENERATE_CONTENT) return countedRequest(parsedBody(call));
+  const chat = call.operation === Operation.MESSAGES ? messagesAsChat(call, geminiUpstream) : call;
+  return chatToGeminiRequest(parsedBody(chat), chat).body;
 }

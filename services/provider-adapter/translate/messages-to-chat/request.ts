@@ -88,11 +88,13 @@ function userOf(message: JsonObject): string {
 }
 
 function addTools(chat: JsonObject, message: JsonObject, reader: ContentReader): void {
-  const tools = chatTools(message.tools, reader);
+  const { tools, searchesWeb } = chatTools(message.tools, reader);
+  if (searchesWeb) chat.web_search_options = {};
   if (tools.length === 0) return;
   chat.tools = tools;
   const choice = objectOf(message.tool_choice);
-  const translated = toolChoice(choice);
+  const offered = tools.some((tool) => objectOf(tool.function).name === choice.name);
+  const translated = choice.type === "tool" && !offered ? undefined : toolChoice(choice);
   if (translated !== undefined) chat.tool_choice = translated;
   if (choice.disable_parallel_tool_use === true) chat.parallel_tool_calls = false;
 }
@@ -114,14 +116,14 @@ function toolChoice(choice: JsonObject): JsonValue | undefined {
 /** Efforts that both dialects know. */
 const efforts = new Set(["low", "medium", "high", "xhigh"]);
 
-/** `thinking` and `output_config.effort` as `reasoning_effort`; a budget by LiteLLM's thresholds. */
+/**
+ * `thinking` and `output_config.effort` as `reasoning_effort`; a budget by LiteLLM's thresholds. Agents ask every model to
+ * think, so that one that cannot goes without.
+ */
 function reasoningEffort(message: JsonObject, settings: TranslationSettings): string | undefined {
   const thinking = objectOf(message.thinking);
   if (thinking.type !== "enabled" && thinking.type !== "adaptive") return undefined;
-  if (withoutReasoning.test(settings.model)) {
-    refuseOrDrop(settings, "thinking", `The model '${settings.model}' cannot think.`);
-    return undefined;
-  }
+  if (cannotReason(settings.model)) return undefined;
   const effort = textOf(objectOf(message.output_config).effort);
   if (effort !== "") return efforts.has(effort) ? effort : "xhigh";
   if (thinking.type === "adaptive") return "high";

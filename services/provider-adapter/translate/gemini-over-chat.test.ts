@@ -10,7 +10,7 @@ import { createProviders } from "../providers/index.ts";
 import { SseSplitter } from "../sse.ts";
 import { createGeminiOverChat, withGenerateContent } from "./gemini-over-chat.ts";
 import { objectOf, objectsOf, textOf } from "./json-reading.ts";
-import type { ChatProvider } from "./messages-over-chat.ts";
+import type { ChatProvider } from "./over-chat.ts";
 import { dataEvent } from "./sse-event.ts";
 import { bodyObject, payloadObjects, providerCall, randomNumbers, texts } from "./testing/provider-call.ts";
 

@@ -8,7 +8,7 @@ import { GeminiEvents } from "./chat-to-gemini/stream.ts";
 import { namedAsWritten } from "./gemini-to-chat/param-names.ts";
 import { geminiToChatRequest } from "./gemini-to-chat/request.ts";
 import { decodeText, isObject, parseObject } from "./json-reading.ts";
-import { broken, type ChatProvider, chatChunks } from "./messages-over-chat.ts";
+import { type ChatProvider, createOverChat } from "./over-chat.ts";
 
 /** What clients of Google's send to every model. */
 const hints = ["reasoning_effort"];
@@ -34,52 +34,25 @@ function speaksGemini({ operation }: ProviderCall): boolean {
   return operation === Operation.GENERATE_CONTENT;
 }
 
-/**
- * A call of Google's dialect over a provider that speaks chat completions: the request is translated and given to the
- * provider's own chat exchange, whose answer is translated back. Usage is what that exchange makes of it.
- */
+/** A call of Google's dialect over a provider that speaks chat completions. */
 export function createGeminiOverChat(call: ProviderCall, provider: ChatProvider): Exchange {
   const { call: inChat, frame } = chatCall(call, provider);
-  const inner = namedAsWritten(() => provider.begin(inChat));
   const events = new GeminiEvents(frame);
-
-  const translate = (payloads: readonly Uint8Array[]): Uint8Array[] => {
-    const out: Uint8Array[] = [];
-    for (const chunk of chatChunks(payloads, provider)) events.push(chunk, out);
-    return out;
-  };
-
-  return {
-    request: inner.request,
-    framing: inner.framing ?? "sse",
-
-    get progress() {
-      return inner.progress ?? "open";
+  return createOverChat(
+    namedAsWritten(() => provider.begin(inChat)),
+    provider,
+    {
+      whole: (completion, usage) => chatCompletionToGemini(completion, usage, frame),
+      push(chunk, out) {
+        events.push(chunk, out);
+        return true;
+      },
+      finish(usage) {
+        const closing = events.finish(usage);
+        return closing === undefined ? undefined : [closing];
+      },
     },
-
-    decodeBody(bytes) {
-      const completion = parseObject(decodeText(inner.decodeBody(bytes)));
-      if (completion === undefined || !Array.isArray(completion.choices)) {
-        throw broken(provider, "answered with something that is no chat completion");
-      }
-      const answer = chatCompletionToGemini(completion, inner.outcome().usage, frame);
-      if (answer === undefined) throw broken(provider, "called a tool without a name");
-      return Buffer.from(JSON.stringify(answer));
-    },
-
-    decodeEvents(upstream) {
-      return translate(inner.decodeEvents(upstream));
-    },
-
-    finish() {
-      const rest = translate(inner.finish());
-      const closing = events.finish(inner.outcome().usage);
-      if (closing === undefined) throw broken(provider, "called a tool without a name");
-      return [...rest, closing];
-    },
-
-    outcome: () => inner.outcome(),
-  };
+  );
 }
 
 /** The call as a chat completion, and what its answer has to look like. */

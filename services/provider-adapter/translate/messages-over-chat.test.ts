@@ -9,7 +9,8 @@ import { UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../provider.ts";
 import { createOpenAiCompatibleProviders } from "../providers/openai-compatible/provider.ts";
 import { objectsOf } from "./json-reading.ts";
-import { type ChatProvider, createMessagesOverChat } from "./messages-over-chat.ts";
+import { createMessagesOverChat } from "./messages-over-chat.ts";
+import type { ChatProvider } from "./over-chat.ts";
 import { dataEvent } from "./sse-event.ts";
 import { bodyObject, payloadObjects, providerCall, texts } from "./testing/provider-call.ts";
 

@@ -15,7 +15,7 @@ import {
 } from "../../translate/json-reading.ts";
 import { readEventData } from "../../translate/sse-event.ts";
 import type { GeminiHost } from "./chat-exchange.ts";
-import { brokenAnswer, errorInAnswer } from "./classify-error.ts";
+import { brokenAnswer, readResponse } from "./classify-error.ts";
 import { generateContentBody } from "./generate-content-body.ts";
 
 /** Length of an event's data without its text, and bytes of text for a token: for the estimate of an aborted stream. */
@@ -52,7 +52,7 @@ class GenerateContentExchange implements Exchange {
   }
 
   decodeBody(body: Uint8Array): Uint8Array {
-    const response = this.#readObject(decodeText(body));
+    const response = readResponse(this.#provider, decodeText(body));
     const isAnswer = ["candidates", "promptFeedback", "usageMetadata"].some((name) => response[name] !== undefined);
     if (!isAnswer) throw this.#broken("answered with something that is no GenerateContentResponse");
     this.#read(response);
@@ -66,7 +66,7 @@ class GenerateContentExchange implements Exchange {
       const data = readEventData(event);
       if (data !== undefined) {
         this.#contentBytes += Math.max(1, data.length - eventEnvelope);
-        this.#read(this.#readObject(data));
+        this.#read(readResponse(this.#provider, data));
       }
       if (this.#closing !== undefined) out.push(this.#closing);
       this.#closing = this.#ended() ? event : undefined;
@@ -113,14 +113,6 @@ class GenerateContentExchange implements Exchange {
   #ended(): boolean {
     const reasons = [...this.#reasons.values()];
     return reasons.length > 0 ? reasons.every((reason) => reason !== "") : this.#blocked;
-  }
-
-  #readObject(text: string): JsonObject {
-    const object = parseObject(text);
-    if (object === undefined) throw this.#broken("sent something that is no JSON object");
-    const error = errorInAnswer(this.#provider, object);
-    if (error !== undefined) throw upstreamError(error);
-    return object;
   }
 
   #broken(what: string): Error {

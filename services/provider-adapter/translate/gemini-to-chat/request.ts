@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../provider.ts";
 import { objectOf } from "../json-reading.ts";
-import type { ChatProvider } from "../messages-over-chat.ts";
+import type { ChatProvider } from "../over-chat.ts";
 import type { TranslationSettings } from "../unsupported-parameter.ts";
 import { chatMessages } from "./request-messages.ts";
 import { chatParams, refuseGoogleOnly } from "./request-params.ts";

@@ -259,6 +259,17 @@ for (const expected of models) {
   });
 }
 
+test("models are listed", async () => {
+  const names: string[] = [];
+  for await (const { name } of await google.models.list()) names.push(name ?? "");
+  assert.ok(names.includes("models/mock/echo"), names.join());
+  assert.equal((await google.models.get({ model: "mock/echo" })).name, "models/mock/echo");
+  await assert.rejects(
+    google.models.get({ model: "nope" }),
+    (error) => error instanceof ApiError && error.status === 404,
+  );
+});
+
 test("a stream without alt=sse is one JSON array, and so is its failure", async () => {
   for (const { model } of models) {
     const path = `/v1beta/models/${model}:streamGenerateContent`;

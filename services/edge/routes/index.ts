@@ -59,6 +59,18 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
     { method: "GET", access: "key", paths: ["/utils/supported_openai_params"], handle: listSupportedParams(context) },
     { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
     { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
+    {
+      ...models,
+      dialect: "google",
+      paths: ["/v1beta/models"],
+      handle: listModels(clients.models, config.restTimeoutMs),
+    },
+    {
+      ...models,
+      dialect: "google",
+      paths: ["/v1beta/models/{id}"],
+      handle: getModel(clients.models, config.restTimeoutMs),
+    },
     open(["/public/providers"], listProviders()),
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),

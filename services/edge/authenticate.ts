@@ -7,7 +7,8 @@ import type { PrincipalCache } from "./principal-cache.ts";
 import { readKeyHash, readQueryKeyHash } from "./request-key.ts";
 
 /**
- * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is in memory. The wording is LiteLLM's where clients may match it.
+ * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is
+ * in memory. The wording is LiteLLM's where clients may match it.
  *
  * @throws KEY_INVALID, KEY_EXPIRED, KEY_BLOCKED, or UNAVAILABLE where nobody can tell.
  */

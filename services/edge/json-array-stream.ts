@@ -1,5 +1,3 @@
-const data = /^data: ?(.*)$/gm;
-
 /** The media type of such a stream. */
 export const jsonArrayType = "application/json; charset=UTF-8";
 
@@ -14,8 +12,9 @@ export class JsonArrayStream {
   elements(events: readonly Uint8Array[]): Uint8Array[] {
     return events.flatMap((event) => {
       const text = Buffer.from(event.buffer, event.byteOffset, event.byteLength).toString();
-      const lines = [...text.replaceAll("\r", "").matchAll(data)].map(([, line]) => line);
-      return lines.length === 0 ? [] : [this.#element(lines.join("\n"))];
+      const lines = text.replaceAll("\r", "").split("\n");
+      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice("data:".length));
+      return data.length === 0 ? [] : [this.#element(data.join("\n").trim())];
     });
   }
 

@@ -6,6 +6,7 @@ import { restRoutes } from "../rest/rest-routes.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
 import { getModel } from "./get-model.ts";
+import { googleRoutes } from "./google-routes.ts";
 import { listModels } from "./list-models.ts";
 import { listProviders } from "./list-providers.ts";
 import { listSupportedParams } from "./list-supported-params.ts";
@@ -18,12 +19,12 @@ import { transformRequest } from "./transform-request.ts";
 /** Every path of the outside. What is not here is a 404. */
 export function createRoutes(context: EdgeContext, events: EdgeEvents, draining: () => boolean): readonly Route[] {
   const { clients, config } = context;
-  const infer = (operation: Operation, dialect: Dialect, paths: readonly string[], stream?: boolean): Route => ({
+  const infer = (operation: Operation, dialect: Dialect, paths: readonly string[]): Route => ({
     method: "POST",
     access: "key",
     dialect,
     paths,
-    handle: runInference(context, events, operation, stream),
+    handle: runInference(context, events, operation),
   });
   const open = (paths: readonly string[], handle: (Route & { access: "public" })["handle"]): Route => ({
     method: "GET",
@@ -46,31 +47,11 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
       paths: ["/v1/messages/count_tokens"],
       handle: countTokens(context, Operation.MESSAGES),
     },
-    infer(Operation.GENERATE_CONTENT, "google", googlePaths("generateContent"), false),
-    infer(Operation.GENERATE_CONTENT, "google", googlePaths("streamGenerateContent"), true),
-    {
-      method: "POST",
-      access: "key",
-      dialect: "google",
-      paths: googlePaths("countTokens"),
-      handle: countTokens(context, Operation.GENERATE_CONTENT),
-    },
     { method: "POST", access: "key", paths: ["/utils/transform_request"], handle: transformRequest(context) },
     { method: "GET", access: "key", paths: ["/utils/supported_openai_params"], handle: listSupportedParams(context) },
     { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
     { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
-    {
-      ...models,
-      dialect: "google",
-      paths: ["/v1beta/models"],
-      handle: listModels(clients.models, config.restTimeoutMs),
-    },
-    {
-      ...models,
-      dialect: "google",
-      paths: ["/v1beta/models/{id}"],
-      handle: getModel(clients.models, config.restTimeoutMs),
-    },
+    ...googleRoutes(context, events),
     open(["/public/providers"], listProviders()),
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),
@@ -83,9 +64,4 @@ export function createRoutes(context: EdgeContext, events: EdgeEvents, draining:
 /** OpenAI's path, without version, and the two older forms that name the model. */
 function withAliases(path: string): string[] {
   return [`/v1/${path}`, `/${path}`, `/engines/{model}/${path}`, `/openai/deployments/{model}/${path}`];
-}
-
-/** The paths of a method of Google's models: AI Studio's versions, and none. */
-function googlePaths(method: string): string[] {
-  return ["/v1beta", "/v1", "/v1alpha", ""].map((version) => `${version}/models/{model}:${method}`);
 }

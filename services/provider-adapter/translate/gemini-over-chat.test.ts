@@ -64,7 +64,10 @@ test("the request's parameters", () => {
     [
       { temperature: 0, topP: 0.5, topK: 3, seed: 7, presencePenalty: 0.1, frequencyPenalty: 0.2 },
       { temperature: 0, top_p: 0.5, top_k: 3, seed: 7, presence_penalty: 0.1, frequency_penalty: 0.2 },
+      { model: "gpt-oss-120b" },
     ],
+    [{ topK: 3 }, {}],
+    [{ topK: 3 }, { top_k: 3 }, { allowedParams: ["top_k"] }],
     [
       { max_output_tokens: 9, stop_sequences: ["x"] },
       { max_tokens: 9, stop: ["x"] },

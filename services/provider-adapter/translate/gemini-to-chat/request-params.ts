@@ -28,6 +28,9 @@ const renamed: Readonly<Record<string, string>> = {
   logprobs: "top_logprobs",
 };
 
+/** OpenAI's own models refuse `top_k`, which Google's agents send with every call. */
+const withoutTopK = /^(?:chatgpt-|gpt-(?!oss)|o\d)/;
+
 /** Members of `generationConfig` that are translated below, and hints that change no answer. */
 const translated = new Set([
   "audioTimestamp",
@@ -64,7 +67,7 @@ export function chatParams(config: JsonObject, settings: TranslationSettings, up
   const chat: JsonObject = {};
   for (const [name, value] of Object.entries(config)) {
     const to = Object.hasOwn(renamed, name) ? renamed[name] : undefined;
-    if (value === null || (to === "top_k" && settings.dropParams && !settings.allowedParams.includes(to))) continue;
+    if (value === null || (to === "top_k" && leavesOutTopK(settings))) continue;
     if (to !== undefined) chat[to] = value;
     else if (!translated.has(name)) {
       const param = `generationConfig.${name}`;
@@ -82,6 +85,10 @@ export function chatParams(config: JsonObject, settings: TranslationSettings, up
   const effort = reasoningEffort(camelCased(objectOf(config.thinkingConfig)), settings.model);
   if (effort !== undefined) chat.reasoning_effort = effort;
   return chat;
+}
+
+function leavesOutTopK({ model, dropParams, allowedParams }: TranslationSettings): boolean {
+  return (dropParams || withoutTopK.test(model)) && !allowedParams.includes("top_k");
 }
 
 function responseFormat(config: JsonObject, settings: TranslationSettings): JsonObject | undefined {

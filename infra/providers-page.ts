@@ -13,6 +13,8 @@ A model is named \`<provider>/<model>\`, here or in \`litellm_params.model\`. Th
 Any other server that speaks OpenAI's format: \`openai/<model>\` with \`api_base\`, or a row in the
 \`providers\` section of the configuration, see [configuration](configuration.md).
 
+Whatever can chat also answers to clients that speak Google's \`generateContent\`.
+
 The key and the address of a deployment are \`api_key\` and \`api_base\` of its \`litellm_params\`, else the first of the
 variables that is set. A \`{name}\` in an address is the setting of that name.
 `;
@@ -43,7 +45,8 @@ function renderRow(provider: ProviderDescription): string {
   const key = provider.needs_key ? codes(provider.key_variables) : `${codes(provider.key_variables)} (optional)`;
   const settings = provider.settings.map(({ name, variables }) => `${code(name)} ${codes(variables)}`.trim());
   const address = [provider.base_url ?? "", codes(provider.base_url_variables), ...settings];
-  const operations = provider.operations.map((name) => operationNames[name] ?? name).join(", ");
+  const told = provider.operations.filter((name) => name !== "generate_content");
+  const operations = told.map((name) => operationNames[name] ?? name).join(", ");
   const cells = [`${provider.name}: ${ids}`, key, address.filter((part) => part !== "").join("<br>"), operations];
   return `| ${cells.map((cell) => cell.trim()).join(" | ")} |`;
 }

@@ -29,7 +29,7 @@ export function describeProvider(row: CatalogRow): ProviderDescription {
     name: row.name ?? row.id,
     aliases: row.aliases,
     kind: row.kind,
-    operations: isOpenAi ? openAiOperations(Object.keys(row.paths)) : row.operations,
+    operations: withTranslated(isOpenAi ? Object.keys(row.paths) : row.operations),
     base_url: (isOpenAi ? row.base_url : undefined) ?? null,
     needs_key: row.needs_key,
     key_variables: row.key_variables,
@@ -39,7 +39,7 @@ export function describeProvider(row: CatalogRow): ProviderDescription {
   };
 }
 
-/** Messages are translated to a chat. */
-function openAiOperations(paths: readonly string[]): readonly string[] {
-  return paths.includes("chat_completions") ? [...paths, "messages"] : paths;
+/** Messages and generateContent are translated to a chat. */
+function withTranslated(own: readonly string[]): readonly string[] {
+  return own.includes("chat_completions") ? [...new Set([...own, "messages", "generate_content"])] : own;
 }

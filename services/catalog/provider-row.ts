@@ -38,7 +38,15 @@ const clamp = z.strictObject({ field, min: z.number().optional(), max: z.number(
 const replacement = z.strictObject({ field, from: z.string(), to: z.string() });
 const modelName = z.strictObject({ match: pattern, to: z.string() });
 
-const operations = ["chat_completions", "completions", "responses", "messages", "embeddings", "rerank"] as const;
+const operations = [
+  "chat_completions",
+  "completions",
+  "responses",
+  "messages",
+  "generate_content",
+  "embeddings",
+  "rerank",
+] as const;
 
 /** What every provider has, however it speaks. */
 const anyRow = {

@@ -5,6 +5,7 @@ import { finishedHeaders, startedHeaders } from "./answer-headers.ts";
 import { errorAnswer, errorEvent } from "./error-body.ts";
 import type { EdgeEvents } from "./events.ts";
 import type { HttpCall } from "./http-call.ts";
+import { type JsonArrayStream, jsonArrayType } from "./json-array-stream.ts";
 import { joinPayloads } from "./payloads.ts";
 
 export interface AnswerOptions {
@@ -15,6 +16,8 @@ export interface AnswerOptions {
   readonly stalledClientMs: number;
   /** How much of the time since the request came was spent waiting for its body, in milliseconds. */
   readonly uploadMs: number;
+  /** Frames a stream as a JSON array instead of events, where the client asks for that. */
+  readonly array: JsonArrayStream | undefined;
 }
 
 /**
@@ -67,7 +70,7 @@ export class Answer {
     const answer = errorAnswer(error, call.dialect, call.callId);
     if (answer.hidden) events.failedInside(call, error);
     events.streamFailed(call, answer.status);
-    call.response.end(errorEvent(answer, call.dialect));
+    call.response.end(this.#options.array?.error(answer.body) ?? errorEvent(answer, call.dialect));
   }
 
   #takeChunk(chunk: Chunk): Promise<void> | undefined {
@@ -79,19 +82,20 @@ export class Answer {
     if (call.gone) return undefined;
     if (!call.response.headersSent) this.#writeStreamHead();
     let flowing = true;
-    for (const part of joinPayloads(chunk.payloads)) flowing = call.response.write(part);
+    const payloads = this.#options.array?.elements(chunk.payloads) ?? chunk.payloads;
+    for (const part of joinPayloads(payloads)) flowing = call.response.write(part);
     return flowing ? undefined : this.#untilDrained();
   }
 
   #finish(finished: Finished): void {
-    const { call, events, request } = this.#options;
+    const { call, events, request, array } = this.#options;
     this.#finished = true;
     const held = this.#held;
     this.#held = [];
     if (call.gone) return;
     if (this.#streams) {
       if (!call.response.headersSent) this.#writeStreamHead();
-      const parts = joinPayloads(held);
+      const parts = joinPayloads(array === undefined ? held : [...array.elements(held), array.end()]);
       for (const part of parts.slice(0, -1)) call.response.write(part);
       call.response.end(parts.at(-1));
     } else {
@@ -112,12 +116,12 @@ export class Answer {
 
   /** The upstream's share is not known before the end, so the time from the call into the mesh stands for it. */
   #writeStreamHead(): void {
-    const { call, events, request, uploadMs } = this.#options;
+    const { call, events, request, uploadMs, array } = this.#options;
     const now = performance.now();
     const own = this.#inferredAt - call.startedAt - uploadMs;
     call.writeHead(this.#started?.status || 200, [
       "content-type",
-      this.#started?.contentType || "text/event-stream",
+      array === undefined ? this.#started?.contentType || "text/event-stream" : jsonArrayType,
       "cache-control",
       "no-cache",
       "x-accel-buffering",

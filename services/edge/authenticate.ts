@@ -4,11 +4,11 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { PrincipalCache } from "./principal-cache.ts";
-import { readKeyHash } from "./request-key.ts";
+import { readKeyHash, readQueryKeyHash } from "./request-key.ts";
 
 /**
- * Who sends a request. Answers at once where the key is in memory; `beforeAsking` is called where it is not, and may throw.
- * The wording is LiteLLM's where clients may match it.
+ * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is
+ * in memory; `beforeAsking` is called where it is not, and may throw. The wording is LiteLLM's where clients may match it.
  *
  * @throws KEY_INVALID, KEY_EXPIRED, KEY_BLOCKED, or UNAVAILABLE where nobody can tell.
  */
@@ -16,9 +16,10 @@ export function authenticate(
   headers: IncomingHttpHeaders,
   cache: PrincipalCache,
   now: number,
+  keyQuery = "",
   beforeAsking?: () => void,
 ): Principal | Promise<Principal> {
-  const keyHash = readKeyHash(headers);
+  const keyHash = readKeyHash(headers) ?? (keyQuery === "" ? undefined : readQueryKeyHash(keyQuery));
   if (keyHash === undefined) {
     throw gatewayError(
       Reason.KEY_INVALID,

@@ -49,8 +49,9 @@ export function createDispatcher(
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
     const address = addressOf(call.request, trustForwardedFor);
+    const keyQuery = route.dialect === "google" ? call.query : "";
     try {
-      const principal = authenticate(call.request.headers, principals, now(), () => attempts.check(address));
+      const principal = authenticate(call.request.headers, principals, now(), keyQuery, () => attempts.check(address));
       if (!(principal instanceof Promise)) return enter(route, call, principal);
       return principal.then(
         (resolved) => enter(route, call, resolved),

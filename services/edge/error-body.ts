@@ -3,9 +3,10 @@ import { findGatewayError, findUpstreamError, retryAfterMs } from "#chassis/erro
 import { type GatewayError, Reason, type UpstreamError, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { isObject } from "./body-json.ts";
 import { anthropicType, gatewayRow, meshRow, modelDenialType, unknownKeyType, upstreamRow } from "./error-table.ts";
+import { googleErrorBody } from "./google-error.ts";
 
 /** Whose error shape a client reads. `responses` differs from `openai` in the middle of a stream only. */
-export type Dialect = "openai" | "responses" | "anthropic";
+export type Dialect = "openai" | "responses" | "anthropic" | "google";
 
 /** A failure as a client may see it. */
 export interface ErrorAnswer {
@@ -55,7 +56,7 @@ export function errorAnswer(error: unknown, dialect: Dialect, callId: string): E
         : hiddenFacts(connectError.code, callId);
   return {
     status: facts.status,
-    body: JSON.stringify(dialect === "anthropic" ? anthropicBody(facts, callId) : { error: openaiError(facts) }),
+    body: JSON.stringify(bodyOf(facts, dialect, callId)),
     headers: retryHeaders(facts),
     hidden: facts.hidden,
   };
@@ -64,7 +65,12 @@ export function errorAnswer(error: unknown, dialect: Dialect, callId: string): E
 /** The body of a refusal that is about the HTTP request itself, before any service was asked. */
 export function refusalBody(status: number, message: string, dialect: Dialect, callId: string): string {
   const facts: Facts = { ...none, status, type: "invalid_request_error", message, retryAfterMs: undefined };
-  return JSON.stringify(dialect === "anthropic" ? anthropicBody(facts, callId) : { error: openaiError(facts) });
+  return JSON.stringify(bodyOf(facts, dialect, callId));
+}
+
+function bodyOf(facts: Facts, dialect: Dialect, callId: string): Record<string, unknown> {
+  if (dialect === "anthropic") return anthropicBody(facts, callId);
+  return dialect === "google" ? { ...googleErrorBody(facts) } : { error: openaiError(facts) };
 }
 
 /**
@@ -74,6 +80,7 @@ export function refusalBody(status: number, message: string, dialect: Dialect, c
 export function errorEvent(answer: ErrorAnswer, dialect: Dialect): string {
   switch (dialect) {
     case "openai":
+    case "google":
       return `data: ${answer.body}\n\n`;
     case "anthropic":
       return `event: error\ndata: ${answer.body}\n\n`;
@@ -137,6 +144,7 @@ function providerError(body: Uint8Array, dialect: Dialect): Record<string, unkno
     const parsed: unknown = JSON.parse(Buffer.from(body).toString());
     if (!isObject(parsed) || !isObject(parsed.error)) return {};
     if ((parsed.type === "error") !== (dialect === "anthropic")) return {};
+    if (dialect === "google" && typeof parsed.error.status !== "string") return {};
     // What nests too deeply to be written again throws here, not when the answer is written.
     return JSON.parse(JSON.stringify(parsed.error));
   } catch {

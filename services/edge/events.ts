@@ -29,6 +29,7 @@ const operationNames: Readonly<Record<Operation, string>> = {
   [Operation.MESSAGES]: "messages",
   [Operation.EMBEDDINGS]: "embeddings",
   [Operation.RERANK]: "rerank",
+  [Operation.GENERATE_CONTENT]: "generate_content",
 };
 
 export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {

@@ -30,6 +30,8 @@ export interface RawCall {
   readonly pathModel: string;
   readonly callId: string;
   readonly principal: Principal;
+  /** Whether the path asks for a stream; absent where the body says it. */
+  readonly stream?: boolean;
 }
 
 /**
@@ -43,7 +45,8 @@ export function readInferRequest(raw: RawCall): InferRequest {
   const { input, removed } = readGatewayInput(body, raw.headers);
   const model = aliased(raw.principal, readModel(raw.pathModel || body.model));
   // Some clients send the flag with everything; embeddings and ranks come whole all the same.
-  const stream = readStream(body) && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
+  const asked = raw.stream ?? readStream(body);
+  const stream = asked && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
   return {
     $typeName: InferRequestSchema.typeName,
     callId: isCallId(input.callId) ? input.callId : raw.callId,

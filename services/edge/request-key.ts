@@ -23,3 +23,9 @@ export function readKeyHash(headers: IncomingHttpHeaders): string | undefined {
   }
   return undefined;
 }
+
+/** The SHA-256 of the key in a query string, where Google's clients may put it: `?key=`. Undefined without one. */
+export function readQueryKeyHash(query: string): string | undefined {
+  const key = new URLSearchParams(query).get("key")?.trim() ?? "";
+  return key === "" ? undefined : hash("sha256", key, "hex");
+}

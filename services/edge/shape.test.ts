@@ -8,7 +8,8 @@ import { readShape } from "./shape.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const messages = [{ role: "user", content: "hi" }];
-const { CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MESSAGES, RERANK, RESPONSES } = Operation;
+const contents = [{ parts: [{ text: "hi" }] }];
+const { CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, GENERATE_CONTENT, MESSAGES, RERANK, RESPONSES } = Operation;
 
 test("limits and choices", () => {
   const cases: [Operation, JsonObject, limit: number | undefined, choices: number][] = [
@@ -28,6 +29,9 @@ test("limits and choices", () => {
     [COMPLETIONS, { prompt: "p", max_tokens: 0 }, 0, 1],
     [COMPLETIONS, { prompt: ["a", "b"], n: 2, best_of: 3 }, undefined, 6],
     [COMPLETIONS, { prompt: [1, 2, 3] }, undefined, 1],
+    [GENERATE_CONTENT, { contents, max_tokens: 5 }, undefined, 1],
+    [GENERATE_CONTENT, { contents, generationConfig: { maxOutputTokens: 5, candidateCount: 2 } }, 5, 2],
+    [GENERATE_CONTENT, { contents, generation_config: { max_output_tokens: 5, maxOutputTokens: 6 } }, 6, 1],
     [EMBEDDINGS, { input: [[1, 2], [3]] }, 0, 1],
     [RERANK, { query: "q", documents: ["a", { text: "b" }], max_tokens: 5 }, 0, 1],
   ];
@@ -58,6 +62,7 @@ test("what the mesh needs and cannot find is named", () => {
     [CHAT_COMPLETIONS, { messages, max_tokens: 1.5 }, "max_tokens"],
     [CHAT_COMPLETIONS, { messages, n: 1e12 }, "n"],
     [MESSAGES, { messages: {} }, "messages"],
+    [GENERATE_CONTENT, { contents, generationConfig: {}, generation_config: {} }, "generationConfig"],
     [EMBEDDINGS, {}, "input"],
     [EMBEDDINGS, { input: 5 }, "input"],
     [COMPLETIONS, {}, "prompt"],
@@ -105,6 +110,10 @@ test("the estimate is above ordinary text's tokens and does not count the bytes 
     [{ type: "document", source: { type: "base64", data } }, 10_000, 10_100],
     [{ type: "document", source: { type: "text", data } }, 110_000, 111_000],
     [{ type: "input_audio", input_audio: { data, format: "wav" } }, 10_000, 10_100],
+    [{ inlineData: { mimeType: "image/png", data } }, 2_000, 2_100],
+    [{ inline_data: { mime_type: "application/pdf", data } }, 10_000, 10_100],
+    [{ inlineData: { mimeType: "text/csv", data } }, 100_000, 100_100],
+    [{ fileData: { mimeType: "video/mp4", fileUri: data } }, 10_000, 10_100],
     [{ type: "text", text: data }, 100_000, 100_100],
     [{ type: "image", caption: data }, 102_000, 102_100],
     [{ data }, 100_000, 100_100],

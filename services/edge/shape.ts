@@ -7,7 +7,12 @@ const maxUint32 = 0xffff_ffff;
 /** Members that become input tokens, of all dialects. */
 const inputNames = [
   "messages",
+  "contents",
   "system",
+  "systemInstruction",
+  "system_instruction",
+  "generationConfig",
+  "generation_config",
   "instructions",
   "input",
   "prompt",
@@ -25,6 +30,7 @@ const inputNames = [
  */
 function outputLimitNames(operation: Operation): readonly string[] {
   if (operation === Operation.CHAT_COMPLETIONS) return ["max_tokens", "max_completion_tokens"];
+  if (operation === Operation.GENERATE_CONTENT) return ["maxOutputTokens", "max_output_tokens"];
   return operation === Operation.RESPONSES ? ["max_output_tokens"] : ["max_tokens"];
 }
 
@@ -32,7 +38,8 @@ function outputLimitNames(operation: Operation): readonly string[] {
  * Checks what the mesh itself needs of a body and reads what admission needs to know. Everything else is the provider's
  * business. Throws a GatewayError that names the field.
  */
-export function readShape(operation: Operation, body: JsonObject): Shape {
+export function readShape(operation: Operation, given: JsonObject): Shape {
+  const body = operation === Operation.GENERATE_CONTENT ? googleRequest(given) : given;
   checkInput(operation, body);
   const isRerank = operation === Operation.RERANK;
   const shape: Shape = {
@@ -44,6 +51,23 @@ export function readShape(operation: Operation, body: JsonObject): Shape {
   const limit = readOutputLimit(operation, body);
   if (limit !== undefined) shape.maxOutputTokens = limit;
   return shape;
+}
+
+/** The request itself where a client wraps it to have its tokens counted. https://ai.google.dev/api/tokens */
+function googleRequest(body: JsonObject): JsonObject {
+  const wrapped = body.generateContentRequest ?? body.generate_content_request;
+  return isObject(wrapped) ? wrapped : body;
+}
+
+/** Google takes its names in snake_case too. */
+function googleConfig(body: JsonObject): JsonObject {
+  const { generationConfig, generation_config: other } = body;
+  const config = generationConfig ?? other ?? {};
+  // Nobody knows which of the two a provider would heed.
+  const isTwice = isObject(generationConfig) && isObject(other);
+  if (isTwice) throw invalidRequest("'generationConfig' is there in two spellings.", "generationConfig");
+  if (!isObject(config)) throw invalidRequest("'generationConfig' must be an object.", "generationConfig");
+  return config;
 }
 
 function inputTokens(body: JsonObject): number {
@@ -71,6 +95,9 @@ function checkInput(operation: Operation, body: JsonObject): void {
     case Operation.MESSAGES:
       checkMessages(body.messages);
       break;
+    case Operation.GENERATE_CONTENT:
+      checkContents(body.contents);
+      break;
     case Operation.EMBEDDINGS:
       checkPresent(body, "input");
       break;
@@ -96,6 +123,13 @@ function checkMessages(messages: unknown): void {
   if (wrong >= 0) throw invalidRequest(`'messages[${wrong}]' must be an object.`, `messages[${wrong}]`);
 }
 
+function checkContents(contents: unknown): void {
+  if (contents === undefined || contents === null) throw invalidRequest("'contents' is a required field.", "contents");
+  const list = Array.isArray(contents) ? contents : [contents];
+  const wrong = list.findIndex((content) => !isObject(content));
+  if (wrong >= 0) throw invalidRequest(`'contents[${wrong}]' must be an object.`, `contents[${wrong}]`);
+}
+
 function checkPresent(body: JsonObject, name: string): void {
   const value = body[name];
   if (value === undefined || value === null) throw invalidRequest(`'${name}' is a required field.`, name);
@@ -114,6 +148,10 @@ function checkRerank({ query, documents }: JsonObject): void {
 
 /** `n` and `best_of` multiply the output, and so does a list of prompts. */
 function readChoices(operation: Operation, body: JsonObject): number {
+  if (operation === Operation.GENERATE_CONTENT) {
+    const config = googleConfig(body);
+    return Math.max(readCount(config, "candidateCount") ?? 1, readCount(config, "candidate_count") ?? 1, 1);
+  }
   const choices = Math.max(readCount(body, "n") ?? 1, readCount(body, "best_of") ?? 1, 1);
   if (operation !== Operation.COMPLETIONS) return choices;
   const { prompt } = body;
@@ -126,8 +164,9 @@ function readOutputLimit(operation: Operation, body: JsonObject): number | undef
   let limit: number | undefined;
   // Servers take a negative limit as none, and some zero too; legacy completions use zero to score a prompt.
   const least = operation === Operation.COMPLETIONS ? 0 : 1;
+  const from = operation === Operation.GENERATE_CONTENT ? googleConfig(body) : body;
   for (const name of outputLimitNames(operation)) {
-    const value = readCount(body, name);
+    const value = readCount(from, name);
     if (value !== undefined && value >= least) limit = Math.max(limit ?? 0, value);
   }
   return limit;

@@ -20,7 +20,16 @@ const attachments: ReadonlySet<unknown> = new Set([
   "video_url",
 ]);
 /** Where an attachment has its bytes or its address. Whatever else stands in it is text. */
-const payloadNames: ReadonlySet<string> = new Set(["data", "file_data", "file_url", "image_url", "url", "video_url"]);
+const payloadNames: ReadonlySet<string> = new Set([
+  "data",
+  "fileUri",
+  "file_data",
+  "file_uri",
+  "file_url",
+  "image_url",
+  "url",
+  "video_url",
+]);
 
 /**
  * Estimates from above how many input tokens a parsed JSON value makes. Text counts its UTF-8 bytes by three: ordinary
@@ -51,7 +60,7 @@ export function estimateTokens(root: unknown): number {
       }
     } else {
       const type: unknown = "type" in value ? value.type : undefined;
-      const kind = images.has(type) ? imageTokens : attachments.has(type) ? attachmentTokens : 0;
+      const kind = images.has(type) ? imageTokens : attachments.has(type) ? attachmentTokens : googleTokens(value);
       tokens += objectTokens + kind;
       const opaque = (attached || kind > 0) && type !== "text";
       for (const [name, member] of Object.entries(value)) {
@@ -63,4 +72,11 @@ export function estimateTokens(root: unknown): number {
     }
   }
   return tokens + Math.ceil(bytes / bytesPerToken);
+}
+
+/** Google's `inlineData` and `fileData` have no type; what is in them is told by its media type. A text counts as one. */
+function googleTokens(value: object): number {
+  const mediaType: unknown = "mimeType" in value ? value.mimeType : "mime_type" in value ? value.mime_type : undefined;
+  if (typeof mediaType !== "string" || mediaType.startsWith("text/")) return 0;
+  return mediaType.startsWith("image/") ? imageTokens : attachmentTokens;
 }

@@ -4,6 +4,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Target } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Provider } from "./provider.ts";
 import { createOpenAiCompatibleProvider } from "./providers/openai-compatible/provider.ts";
+import { withGenerateContent } from "./translate/gemini-over-chat.ts";
 import { decodeText, parseObject } from "./translate/json-reading.ts";
 
 /** Finds the provider of a call. */
@@ -35,5 +36,5 @@ export function createProviderLookup(builtIn: ReadonlyMap<string, Provider>): Pr
 function makeProvider(text: string): Provider {
   const row = configuredRowSchema.safeParse(parseObject(text));
   if (!row.success) throw gatewayError(Reason.INVALID_REQUEST, "the provider's row is malformed", { param: "target" });
-  return createOpenAiCompatibleProvider(row.data);
+  return withGenerateContent(createOpenAiCompatibleProvider(row.data));
 }

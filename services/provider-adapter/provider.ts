@@ -29,6 +29,11 @@ export interface ProviderCall {
   readonly outputTokenCap: number | undefined;
   readonly dropParams: boolean;
   readonly allowedParams: readonly string[];
+  /**
+   * Parameters that a translation from another dialect has made out of what a client may say to any model. Where the
+   * provider does not have one of them it is left out without a word.
+   */
+  readonly hints?: readonly string[];
   /** The gateway's id of the call: the id of an answer whose provider gives none. */
   readonly callId?: string;
   /** When the call began, in seconds since 1970: the `created` of an answer whose provider gives none. */
@@ -126,9 +131,28 @@ export interface TokenCount {
   read(body: Uint8Array): number;
 }
 
+/** What the chat completions of an upstream take beyond plain OpenAI; decided by the provider's row, not by the call. */
+export interface ChatUpstream {
+  /** The member that limits the output: `max_tokens` or `max_completion_tokens`. */
+  readonly outputLimitField: string;
+  /** Whether `cache_control` marks may stand on content parts (OpenRouter); OpenAI refuses them. */
+  readonly keepsCacheControl?: boolean;
+  /** The member of an assistant message in which the upstream takes its own reasoning back; absent where it takes none. */
+  readonly reasoningField?: string;
+  /** Whether `web_search_options` has any model search the web. */
+  readonly searchesWeb?: boolean;
+}
+
 /** How one provider speaks. */
 export interface Provider {
   readonly id: string;
+  /**
+   * Whether `begin` and `countTokens` take GENERATE_CONTENT as it is. Where they do not, such calls come to them as chat
+   * completions.
+   */
+  readonly takesGenerateContent?: boolean;
+  /** What its chat completions take; plain OpenAI's where absent. */
+  readonly chatUpstream?: ChatUpstream;
   /** Completes the headers of every request of this provider; absent where its requests are complete as they are. */
   readonly authorizer?: AuthorizerKind;
   /**
@@ -138,8 +162,11 @@ export interface Provider {
   respondLocally?(call: ProviderCall): LocalAnswer;
   /** Prepares a call. Throws a GatewayError where the provider cannot do what is asked. */
   begin(call: ProviderCall): Exchange;
-  /** Asks how many tokens the input of a call of MESSAGES has; absent where the provider cannot tell. */
-  countTokens?(call: ProviderCall): TokenCount;
+  /**
+   * Asks how many tokens the input of a call of MESSAGES or CHAT_COMPLETIONS has; absent where the provider cannot tell,
+   * undefined where it cannot tell of this model.
+   */
+  countTokens?(call: ProviderCall): TokenCount | undefined;
   /** Reads a failure: any status of 400 or more, with the body as far as it was read (64 KiB at most). */
   classifyError(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array): UpstreamErrorInit;
 }

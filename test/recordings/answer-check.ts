@@ -43,7 +43,7 @@ function streamFault(plan: ExchangePlan, answer: ClientAnswer): string | undefin
   }
   const fault = headFault(answer, "text/event-stream");
   if (fault !== undefined) return fault;
-  if (!answer.text.endsWith("\n\n")) return "the client's stream ends in the middle of an event";
+  if (!/(?:\r?\n){2}$/.test(answer.text)) return "the client's stream ends in the middle of an event";
   const events = readSse(answer.text);
   if (failure !== undefined) return brokenStreamFault(events, recorded.slice(0, failedAt), failure);
   if (plan.translated) return translationFault(() => readChunks(events), recording);
@@ -102,11 +102,11 @@ function headFault(answer: ClientAnswer, contentType: string): string | undefine
 
 /** Of a rejected credential the gateway says whose it was, so that nobody takes it for the client's own. */
 function errorFault({ recording, upstream }: ExchangePlan, answer: ClientAnswer): string | undefined {
-  if (answer.status !== statusOf(recording)) {
-    return `status ${answer.status} instead of ${statusOf(recording)}: ${answer.text.slice(0, 300)}`;
-  }
   const message = messageIn(parsed(answer.text));
   const recorded = messageIn(parsed(textOf(recording.response.body)));
+  // Google calls a bad key a bad request.
+  const status = recorded.startsWith("API key not valid") ? 401 : statusOf(recording);
+  if (answer.status !== status) return `status ${answer.status} instead of ${status}: ${answer.text.slice(0, 300)}`;
   if (answer.status === 401 && message === `${upstream.id}: ${recorded}`) return undefined;
   return differenceOf(message, recorded, "error message");
 }

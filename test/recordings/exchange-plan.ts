@@ -7,8 +7,10 @@ import {
   objectOf,
   parseObject,
   textOf,
+  without,
 } from "../../services/provider-adapter/translate/json-reading.ts";
-import { type RecordedUpstream, upstreamOf } from "./recorded-upstream.ts";
+import { readResponses } from "./recorded-candidates.ts";
+import { isGenerateContent, type RecordedUpstream, upstreamOf } from "./recorded-upstream.ts";
 import type { Recording } from "./recording.ts";
 import { readSse } from "./sse-reading.ts";
 
@@ -26,6 +28,8 @@ export interface ExchangePlan {
   readonly body: JsonObject;
   /** The body that the provider has to receive; undefined where none was recorded. */
   readonly recordedBody: JsonObject | undefined;
+  /** The client wants the stream as one JSON array. */
+  readonly asArray: boolean;
   /** By its name, each way in which the answer may come over the network. */
   readonly deliveries: ReadonlyMap<string, Delivery>;
 }
@@ -46,6 +50,8 @@ const endpoints: Readonly<Record<string, { readonly path: string; readonly minim
   embeddings: { path: "/v1/embeddings", minimal: { input: "Hello" } },
   responses: { path: "/v1/responses", minimal: { input: "Hello" } },
   rerank: { path: "/v1/rerank", minimal: { query: "Hello", documents: ["Hello"] } },
+  "gemini.generateContent": { path: "/v1beta/models/", minimal: { contents: [{ parts: [{ text: "Hello" }] }] } },
+  "gemini.streamGenerateContent": { path: "/v1beta/models/", minimal: { contents: [{ parts: [{ text: "Hello" }] }] } },
   messages: { path: "/v1/messages", minimal: { max_tokens: 1024, messages: [{ role: "user", content: "Hello" }] } },
 };
 
@@ -69,7 +75,8 @@ export function modelNameOf({ id }: Recording): string {
   return `exchange-${id}`;
 }
 
-export function planExchange(recording: Recording): Plans {
+export function planExchange(recorded: Recording): Plans {
+  const recording = isGenerateContent(recorded.endpoint) ? asEvents(recorded) : recorded;
   // Errors of which nobody wrote down what they answered are chat's.
   const endpoint = recording.endpoint === "error" ? "chat.completions" : recording.endpoint;
   const skipped = skippedBecause(recording, endpoint);
@@ -80,6 +87,7 @@ export function planExchange(recording: Recording): Plans {
   const recordedBody = body === "" ? undefined : parseObject(body);
   if (body !== "" && recordedBody === undefined) return { skipped: "the recorded request is not a JSON object" };
   const native = plan(recording, upstream, endpoint, recordedBody);
+  if (isGenerateContent(endpoint)) return [googlePlan(native, recorded)];
   if (endpoint !== "messages") return [native];
   return [native, { ...plan(recording, upstream, "chat.completions", undefined), translated: true }];
 }
@@ -113,8 +121,32 @@ function plan(
     headers: recordedBody === undefined ? {} : dialectHeadersOf(recording),
     body: { ...(recordedBody ?? minimalBody(recording, endpoint)), model: modelNameOf(recording) },
     recordedBody,
+    asArray: false,
     deliveries: deliveriesOf(recording),
   };
+}
+
+/** Google's clients name model and stream in the path alone. */
+function googlePlan(native: ExchangePlan, recorded: Recording): ExchangePlan {
+  const { recording, body, path } = native;
+  const asArray = recorded.response.kind === "json-array-stream";
+  const method = isStream(recording) ? `streamGenerateContent${asArray ? "" : "?alt=sse"}` : "generateContent";
+  return {
+    ...native,
+    path: `${path}${modelNameOf(recording)}:${method}`,
+    asArray,
+    body: without(body, "model", "stream"),
+  };
+}
+
+/** A stream of Google's is served as events, as the gateway asks for it. */
+function asEvents(recording: Recording): Recording {
+  const { response } = recording;
+  if (response.kind !== "sse" && response.kind !== "json-array-stream") return recording;
+  if (response.kind === "sse" && readSse(textOf(response.body)).length > 1) return recording;
+  const body = readResponses(recording).map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`);
+  const headers = { "content-type": "text/event-stream" };
+  return { ...recording, response: { status: 200, kind: "sse", headers, body: body.join("") } };
 }
 
 function minimalBody(recording: Recording, endpoint: string): JsonObject {

@@ -13,6 +13,7 @@ import { compareWithMessage, readCompletion } from "./chat-answer.ts";
 import { differenceOf } from "./difference.ts";
 import { type ExchangePlan, isStream, planExchange, statusOf } from "./exchange-plan.ts";
 import { readMessage } from "./recorded-message.ts";
+import { isGenerateContent } from "./recorded-upstream.ts";
 import type { Recording, ReplayResult } from "./recording.ts";
 import { scriptAnswer } from "./replay-exchanges.ts";
 import type { ReplayStage } from "./replay-stage.ts";
@@ -54,7 +55,7 @@ function samplePlans(recordings: readonly Recording[]): ExchangePlan[] {
     const plans = planExchange(recording);
     if ("skipped" in plans) continue;
     for (const plan of plans) {
-      if (plan.endpoint === "rerank") continue;
+      if (plan.endpoint === "rerank" || isGenerateContent(plan.endpoint)) continue;
       const kind = [recording.provider, plan.endpoint, isStream(recording), statusOf(recording) >= 400].join();
       kinds.set(kind, [...(kinds.get(kind) ?? []), plan]);
     }

@@ -13,7 +13,7 @@ export interface RecordedUpstream {
   readonly base: string;
   /** Below the exchange's own address: where the request has to arrive, with the query where that was recorded. */
   readonly path: string;
-  readonly keyHeader: "authorization" | "x-api-key" | "api-key";
+  readonly keyHeader: "authorization" | "x-api-key" | "api-key" | "x-goog-api-key";
   /** Of `litellm_params`. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -53,6 +53,7 @@ const rows = new Map(openAiRows().flatMap((row) => [row.id, ...row.aliases].map(
 export function upstreamOf(recording: Recording, endpoint: string): RecordedUpstream | undefined {
   const { provider, request } = recording;
   if (provider === "azure") return azureUpstream(recording, endpoint);
+  if (isGenerateContent(endpoint)) return googleUpstream(recording);
   if (provider === "anthropic" && endpoint === "messages") {
     return { prefix: provider, id: provider, base: "/v1", path: "/v1/messages", keyHeader: "x-api-key" };
   }
@@ -107,6 +108,31 @@ function azureUpstream({ request }: Recording, endpoint: string): RecordedUpstre
     path: `${path}${search}`,
     keyHeader: "api-key",
     ...(version === "" ? {} : { settings: { api_version: version } }),
+  };
+}
+
+/** Whether an endpoint is one of Google's own dialect. */
+export function isGenerateContent(endpoint: string): boolean {
+  return endpoint === "gemini.generateContent" || endpoint === "gemini.streamGenerateContent";
+}
+
+/** Streams are always asked for as events, however the client wants them. A project of our own stands in for the recorded one. */
+function googleUpstream(recording: Recording): RecordedUpstream | undefined {
+  const { provider, request, response } = recording;
+  const method = response.kind === "sse" ? "streamGenerateContent?alt=sse" : "generateContent";
+  const place = `models/${upstreamModelOf(recording).replace(/^models\//, "")}:${method}`;
+  if (provider === "gemini") {
+    return { prefix: provider, id: provider, base: "", path: `/v1beta/${place}`, keyHeader: "x-goog-api-key" };
+  }
+  if (provider !== "vertex") return undefined;
+  const [base = "/v1beta1"] = /^\/v\d\w*/.exec(pathOf(request)) ?? [];
+  return {
+    prefix: "vertex_ai",
+    id: "vertex_ai",
+    base,
+    path: `${base}/projects/p/locations/global/publishers/google/${place}`,
+    keyHeader: "authorization",
+    settings: { vertex_project: "p", vertex_location: "global" },
   };
 }
 

@@ -1,3 +1,4 @@
+import type { JsonValue } from "../../services/provider-adapter/provider.ts";
 import { objectOf, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import { answerFault, breakFault, type ClientAnswer } from "./answer-check.ts";
 import { type Delivery, type ExchangePlan, planExchange, statusOf } from "./exchange-plan.ts";
@@ -86,7 +87,10 @@ export function scriptAnswer(stage: ReplayStage, recording: Recording, { body, c
   return stage.script(recording, answer);
 }
 
-async function ask({ url, masterKey }: ReplayStage, { path, headers, body }: ExchangePlan): Promise<ClientAnswer> {
+async function ask(
+  { url, masterKey }: ReplayStage,
+  { path, headers, body, asArray }: ExchangePlan,
+): Promise<ClientAnswer> {
   const response = await fetch(`${url}${path}`, {
     method: "POST",
     headers: { ...headers, "content-type": "application/json", authorization: `Bearer ${masterKey}` },
@@ -94,7 +98,16 @@ async function ask({ url, masterKey }: ReplayStage, { path, headers, body }: Exc
     signal: AbortSignal.timeout(callTimeoutMs),
   });
   const text = await response.text();
-  return { status: response.status, contentType: response.headers.get("content-type") ?? "", text };
+  const answer = { status: response.status, contentType: response.headers.get("content-type") ?? "", text };
+  return asArray && response.ok ? asEventStream(answer) : answer;
+}
+
+/** A stream that came as one JSON array, as the events that it would have been. */
+function asEventStream(answer: ClientAnswer): ClientAnswer {
+  if (answer.contentType !== "application/json; charset=UTF-8") return answer;
+  const elements: JsonValue[] = JSON.parse(answer.text);
+  const text = elements.map((element) => `data: ${JSON.stringify(element)}\n\n`).join("");
+  return { ...answer, contentType: "text/event-stream", text };
 }
 
 /** Works on so many items at once, in their order. */

@@ -9,13 +9,13 @@ import { startReplayStage } from "./replay-stage.ts";
 /**
  * Replays recorded provider traffic, and accounts for every recording.
  *
- * What speaks OpenAI's format or Anthropic's goes through the whole gateway: real HTTP in, real HTTP out to a fake upstream
+ * What speaks OpenAI's format, Anthropic's or Google's goes through the whole gateway: real HTTP in, real HTTP out to a fake upstream
  * that answers what was recorded. Passed through, both bodies have to be the recorded ones as JSON, but for the model's
  * name, credentials and the `stream_options` that the gateway adds. Anthropic's messages are asked for over chat
  * completions too: then text, tool calls, finish reason and usage have to be the recorded ones. A stream comes event by
  * event, whole, in pieces of 7 bytes (a long one in 5,000), as its network cut it where that is known, and once it breaks off half-way.
  *
- * Other dialects go through their provider alone, without a network. The rest is left out, with a reason.
+ * Other dialects, and Google's answers to clients of other dialects, go through their provider alone, without a network. The rest is left out, with a reason.
  *
  * Run it: `npm run test:recordings [-- folder]`. It exits with 1 where anything differs that known-differences.json,
  * reasons by recording id, does not list.

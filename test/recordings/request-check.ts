@@ -2,7 +2,7 @@ import type { JsonObject } from "../../services/provider-adapter/provider.ts";
 import { objectOf, parseObject, without } from "../../services/provider-adapter/translate/json-reading.ts";
 import { differenceOf } from "./difference.ts";
 import type { ExchangePlan } from "./exchange-plan.ts";
-import { upstreamModelOf } from "./recorded-upstream.ts";
+import { isGenerateContent, upstreamModelOf } from "./recorded-upstream.ts";
 import type { SentRequest } from "./replay-stage.ts";
 
 /** What is wrong with what the provider was sent; undefined where nothing is. */
@@ -37,7 +37,7 @@ function headerFault({ headers, upstream }: ExchangePlan, request: SentRequest, 
 }
 
 function bodyFault(plan: ExchangePlan, sent: JsonObject): string | undefined {
-  const model = upstreamModelOf(plan.recording);
+  const model = isGenerateContent(plan.endpoint) ? undefined : upstreamModelOf(plan.recording);
   if (sent.model !== model) return differenceOf(sent.model, model, "upstream request.model");
   if (plan.recordedBody === undefined) return undefined;
   const comparable = withoutAddedUsage(sent, plan.recordedBody);

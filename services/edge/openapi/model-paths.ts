@@ -61,6 +61,13 @@ const list: readonly ModelPath[] = [
     reference: "https://docs.cohere.com/reference/rerank",
     example: { model: "cohere/rerank-v3.5", query: "capital", documents: ["Paris", "a cat"] },
   },
+  {
+    path: "/v1beta/models/{model}:generateContent",
+    method: "post",
+    summary: "Generate content, in Google's dialect; streamGenerateContent and countTokens likewise",
+    reference: "https://ai.google.dev/api/generate-content",
+    example: { contents: [{ role: "user", parts: [{ text: "Hello!" }] }] },
+  },
   { path: "/v1/models", method: "get", summary: "Models that the key may use" },
   { path: "/public/providers", method: "get", summary: "Providers that this release knows" },
   { path: "/health/liveliness", method: "get", summary: "Whether the process lives" },

@@ -4,15 +4,15 @@ import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import type { HttpCall } from "../http-call.ts";
-import { toOpenAiModel } from "./list-models.ts";
+import { toModel } from "./list-models.ts";
 
-/** https://platform.openai.com/docs/api-reference/models/retrieve */
+/** https://platform.openai.com/docs/api-reference/models/retrieve, in the shape that `list-models.ts` gives the client. */
 export function getModel(models: Client<typeof ModelService>, timeoutMs: number) {
   return async (call: HttpCall, principal: Principal): Promise<void> => {
     const id = call.pathParameter;
     const options = { signal: call.signal, timeoutMs };
     const { model } = await models.getModel({ id, allowedModels: principal.models }, options);
     if (model === undefined) throw gatewayError(Reason.MODEL_NOT_FOUND, `The model '${id}' does not exist`);
-    call.sendJson(200, toOpenAiModel(model));
+    call.sendJson(200, toModel(call, model));
   };
 }

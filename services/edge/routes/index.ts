@@ -7,6 +7,7 @@ import { restRoutes } from "../rest/rest-routes.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
 import { getModel } from "./get-model.ts";
+import { googleRoutes } from "./google-routes.ts";
 import { listModels } from "./list-models.ts";
 import { listProviders } from "./list-providers.ts";
 import { listSupportedParams } from "./list-supported-params.ts";
@@ -52,12 +53,13 @@ export function createRoutes(
       dialect: "anthropic",
       groups: ["llm_api_routes", "anthropic_routes"],
       paths: ["/v1/messages/count_tokens"],
-      handle: countTokens(context),
+      handle: countTokens(context, Operation.MESSAGES),
     },
     { method: "POST", access: "key", paths: ["/utils/transform_request"], handle: transformRequest(context) },
     { method: "GET", access: "key", paths: ["/utils/supported_openai_params"], handle: listSupportedParams(context) },
     { ...models, paths: ["/v1/models", "/models"], handle: listModels(clients.models, config.restTimeoutMs) },
     { ...models, paths: ["/v1/models/{id}", "/models/{id}"], handle: getModel(clients.models, config.restTimeoutMs) },
+    ...googleRoutes(context, events, named),
     open(["/public/providers"], listProviders()),
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),

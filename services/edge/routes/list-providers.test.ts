@@ -18,7 +18,7 @@ test("anybody may ask which providers there are, and learns what to set and noth
         name: "Groq",
         aliases: [],
         kind: "openai",
-        operations: ["chat_completions", "responses", "messages"],
+        operations: ["chat_completions", "responses", "messages", "generate_content"],
         base_url: "https://api.groq.com/openai/v1",
         needs_key: true,
         key_variables: ["GROQ_API_KEY"],

@@ -60,6 +60,9 @@ test("the upstream request is shown to the master key", async () => {
   });
   assert.equal(asked.at(-1)?.operation, Operation.CHAT_COMPLETIONS);
   assert.equal(asked.at(-1)?.options?.numRetries, 2);
+  const google = { model: "gpt-4o", contents: [] };
+  await post(path, { call_type: "agenerate_content", request_body: google });
+  assert.equal(asked.at(-1)?.operation, Operation.GENERATE_CONTENT);
   assert.equal((await post(path, { call_type: "completion", request_body }, virtual)).status, 403);
   for (const [body, param] of [
     [{ call_type: "moderation", request_body }, "call_type"],

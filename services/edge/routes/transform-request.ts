@@ -17,6 +17,7 @@ const operations: ReadonlyMap<unknown, Operation> = new Map(
     responses: Operation.RESPONSES,
     rerank: Operation.RERANK,
     anthropic_messages: Operation.MESSAGES,
+    generate_content: Operation.GENERATE_CONTENT,
   }).flatMap(([name, operation]): [string, Operation][] => [
     [name, operation],
     [`a${name}`, operation],

@@ -1,4 +1,5 @@
 import type { Provider } from "../provider.ts";
+import { withGenerateContent } from "../translate/gemini-over-chat.ts";
 import { anthropic } from "./anthropic/anthropic.ts";
 import { azure } from "./azure/azure.ts";
 import { azureAi } from "./azure-ai/azure-ai.ts";
@@ -26,5 +27,5 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     vertexAi,
     mock,
   ];
-  return new Map(providers.map((provider) => [provider.id, provider]));
+  return new Map(providers.map((provider) => [provider.id, withGenerateContent(provider)]));
 }

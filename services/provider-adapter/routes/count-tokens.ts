@@ -18,16 +18,15 @@ type Answer = MessageInitShape<typeof CountTokensResponseSchema>;
 /** Has the provider count, where it can; else answers with the edge's estimate. */
 export function countTokens(parts: InferParts) {
   return async ({ call: request }: CountTokensRequest, { signal }: HandlerContext): Promise<Answer> => {
-    if (request?.operation !== Operation.MESSAGES) {
-      throw gatewayError(Reason.OPERATION_UNSUPPORTED, "tokens are counted of messages only");
+    if (request?.operation !== Operation.MESSAGES && request?.operation !== Operation.GENERATE_CONTENT) {
+      throw gatewayError(Reason.OPERATION_UNSUPPORTED, "tokens are counted of messages and generateContent only");
     }
     const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
     const { provider, call, target, inputTokens } = adapterCall;
-    if (provider.countTokens === undefined || target.mockResponse !== undefined) {
-      return { inputTokens: BigInt(inputTokens), estimated: true };
-    }
     try {
-      const counted = await ask(parts, adapterCall, provider.countTokens(call), signal);
+      const count = target.mockResponse === undefined ? provider.countTokens?.(call) : undefined;
+      if (count === undefined) return { inputTokens: BigInt(inputTokens), estimated: true };
+      const counted = await ask(parts, adapterCall, count, signal);
       return { inputTokens: BigInt(counted), estimated: false };
     } catch (error) {
       throw withoutCredentials(callError(provider.id, error, signal, false), call.credential);
@@ -36,12 +35,14 @@ export function countTokens(parts: InferParts) {
 }
 
 async function ask(
-  { upstream, config }: InferParts,
-  { provider }: AdapterCall,
+  { upstream, config, authorizers }: InferParts,
+  { provider, call }: AdapterCall,
   count: TokenCount,
   signal: AbortSignal,
 ): Promise<number> {
-  const answer = await upstream.send(count.request, signal);
+  const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
+  const request = authorize === undefined ? count.request : await authorize(call, count.request, signal);
+  const answer = await upstream.send(request, signal);
   try {
     const { status, headers } = answer;
     const body = await readWhole(answer, config.maxBodyBytes);

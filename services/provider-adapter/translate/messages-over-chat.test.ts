@@ -9,7 +9,8 @@ import { UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../provider.ts";
 import { createOpenAiCompatibleProviders } from "../providers/openai-compatible/provider.ts";
 import { objectsOf } from "./json-reading.ts";
-import { type ChatProvider, createMessagesOverChat } from "./messages-over-chat.ts";
+import { createMessagesOverChat } from "./messages-over-chat.ts";
+import type { ChatProvider } from "./over-chat.ts";
 import { dataEvent } from "./sse-event.ts";
 import { bodyObject, payloadObjects, providerCall, texts } from "./testing/provider-call.ts";
 
@@ -78,6 +79,14 @@ test("the request's parameters", () => {
     [{ thinking: { type: "enabled", budget_tokens: 1024 } }, { reasoning_effort: "low" }],
     [{ thinking: { type: "adaptive" }, output_config: { effort: "max" } }, { reasoning_effort: "xhigh" }],
     [{ thinking: { type: "disabled" } }, {}],
+    [{ thinking: { type: "adaptive" } }, {}, { model: "gpt-4o" }],
+    [
+      {
+        tools: [tool, { type: "web_search_20250305", name: "web_search" }],
+        tool_choice: { type: "tool", name: "web_search" },
+      },
+      { tools: [fn] },
+    ],
     [{ thinking: { type: "adaptive" } }, {}, { model: "gpt-4o", dropParams: true }],
     [
       { output_config: { format } },
@@ -107,7 +116,6 @@ test("what a chat upstream cannot do is refused by name", () => {
   const cases: readonly [string, JsonObject, string?][] = [
     ["container", { container: "c" }],
     ["tools", { tools: [{ type: "web_search_20250305", name: "web_search" }] }],
-    ["thinking", { thinking: { type: "adaptive" } }, "gpt-4o"],
     ["messages", content({ type: "container_upload", file_id: "f" })],
     ["messages", content({ type: "document", source: { type: "url", url: "https://h" } })],
     ["messages", { messages: [{ role: "robot", content: "" }] }],

@@ -6,7 +6,7 @@ import type { ProviderCall } from "../provider.ts";
 /** What a request translator needs to know of a call beside the body. */
 export type TranslationSettings = Pick<
   ProviderCall,
-  "model" | "stream" | "defaultParams" | "outputTokenCap" | "dropParams" | "allowedParams"
+  "model" | "stream" | "defaultParams" | "outputTokenCap" | "dropParams" | "allowedParams" | "hints"
 >;
 
 /** The refusal of a parameter that the target dialect has no word for. `param` is spelled as the client spelled it. */
@@ -18,7 +18,7 @@ export function unsupportedParameter(param: string, detail: string): ConnectErro
   );
 }
 
-/** Refuses a parameter, or returns for it to be left out where the caller allowed that. */
+/** Refuses a parameter, or returns for it to be left out where the caller allowed that or it is a mere hint. */
 export function refuseOrDrop(settings: TranslationSettings, param: string, detail: string): void {
-  if (!settings.dropParams) throw unsupportedParameter(param, detail);
+  if (!settings.dropParams && settings.hints?.includes(param) !== true) throw unsupportedParameter(param, detail);
 }

@@ -188,8 +188,9 @@ export const RequestService: GenService<{
     output: typeof PreviewResponseSchema;
   },
   /**
-   * Counts the input tokens of a call of OPERATION_MESSAGES: asks the provider where it can count, else answers with the
-   * estimate of the call's shape. Costs nothing and counts against no limit. Fails as Infer does.
+   * Counts the input tokens of a call of OPERATION_MESSAGES or OPERATION_GENERATE_CONTENT: asks the provider where it can
+   * count, else answers with the estimate of the call's shape. Costs nothing and counts against no limit. Fails as Infer
+   * does.
    *
    * @generated from rpc sluice.inference.v1.RequestService.CountTokens
    */

@@ -13,6 +13,7 @@ import { createTokenCount } from "./token-count.ts";
  */
 export const anthropic: Provider = {
   id: providerId,
+  chatUpstream: { outputLimitField: "max_tokens", searchesWeb: true },
   begin,
   countTokens: createTokenCount,
   classifyError,

@@ -7,7 +7,7 @@ import { GeminiUsage } from "../../translate/gemini-to-chat/gemini-usage.ts";
 import { type AnswerFrame, GeminiChunks } from "../../translate/gemini-to-chat/stream.ts";
 import { decodeText, objectOf, objectsOf, parseObject, textOf } from "../../translate/json-reading.ts";
 import { readEventData } from "../../translate/sse-event.ts";
-import { brokenAnswer, errorInAnswer } from "./classify-error.ts";
+import { brokenAnswer, readResponse } from "./classify-error.ts";
 
 /** Length of an event's data without its text, and bytes of text for a token: for the estimate of an aborted stream. */
 const eventEnvelope = 300;
@@ -18,7 +18,7 @@ export interface GeminiHost {
   /** The provider's id, for errors. */
   readonly id: string;
   /** The HTTP request for a body. `method` is that of the API: `generateContent`, say. */
-  request(call: ProviderCall, method: string, body: JsonObject): UpstreamRequest;
+  request(call: ProviderCall, method: string, body: JsonObject | Uint8Array): UpstreamRequest;
 }
 
 /** A chat completion call, translated both ways. */
@@ -49,7 +49,7 @@ class ChatExchange implements Exchange {
   }
 
   decodeBody(body: Uint8Array): Uint8Array {
-    const response = this.#readObject(decodeText(body));
+    const response = readResponse(this.#provider, decodeText(body));
     const completion = geminiToChatCompletion(response, this.#usage, this.#frame);
     if (completion === undefined) throw this.#broken("answered without a candidate");
     this.#completion = completion;
@@ -62,7 +62,7 @@ class ChatExchange implements Exchange {
     for (const bytes of events) {
       const data = readEventData(bytes);
       if (data === undefined) continue;
-      const event = this.#readObject(data);
+      const event = readResponse(this.#provider, data);
       this.#contentBytes += Math.max(1, data.length - eventEnvelope);
       this.#chunks.push(event, out);
     }
@@ -89,14 +89,6 @@ class ChatExchange implements Exchange {
     }
     const { finishReason, responseModel, responseId } = this.#chunks;
     return { usage, finishReason, responseModel, responseId };
-  }
-
-  #readObject(text: string): JsonObject {
-    const object = parseObject(text);
-    if (object === undefined) throw this.#broken("sent something that is no JSON object");
-    const error = errorInAnswer(this.#provider, object);
-    if (error !== undefined) throw upstreamError(error);
-    return object;
   }
 
   #broken(what: string): Error {

@@ -1,7 +1,15 @@
-import type { UpstreamErrorInit } from "#chassis/errors.ts";
+import { type UpstreamErrorInit, upstreamError } from "#chassis/errors.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
-import { decodeText, isObject, numberOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
+import {
+  decodeText,
+  isObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  parseObject,
+  textOf,
+} from "../../translate/json-reading.ts";
 import { retryAfterMsOf } from "../retry-after.ts";
 import { kindOfStatus } from "../status-kind.ts";
 
@@ -53,6 +61,15 @@ export function errorInAnswer(provider: string, envelope: JsonObject): UpstreamE
   const code = numberOf(envelope.error.code);
   const status = code >= 400 && code < 600 ? code : 500;
   return classifyGoogleError(provider, status, {}, Buffer.from(JSON.stringify(envelope)));
+}
+
+/** Reads a whole answer, or the data of an event. Throws where it is no JSON object, or tells an error. */
+export function readResponse(provider: string, text: string): JsonObject {
+  const object = parseObject(text);
+  if (object === undefined) throw upstreamError(brokenAnswer(provider, "sent something that is no JSON object"));
+  const error = errorInAnswer(provider, object);
+  if (error !== undefined) throw upstreamError(error);
+  return object;
 }
 
 /** An answer that is not what the protocol says: worth another try, because a healthy upstream would not send it. */

@@ -2,30 +2,40 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
-import { type ChatProvider, createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import type { ChatProvider } from "../../translate/over-chat.ts";
 import { createChatExchange, type GeminiHost } from "./chat-exchange.ts";
 import { classifyGoogleError, providerId } from "./classify-error.ts";
 import { batchEmbedContents, createEmbeddingsExchange, type EmbeddingsDialect } from "./embeddings-exchange.ts";
+import { createGenerateContentExchange } from "./generate-content-exchange.ts";
+import { type CountBody, countWholeRequest, createTokenCount, geminiUpstream } from "./token-count.ts";
 import { upstreamRequest } from "./upstream-request.ts";
 
 /**
- * Google AI Studio's native API, https://ai.google.dev/api: chat completions are translated both ways, messages by way of
- * chat completions, and embeddings.
+ * Google AI Studio's native API, https://ai.google.dev/api: its own dialect passes through, chat completions are translated
+ * both ways, messages by way of chat completions, and embeddings.
  */
 export const gemini: Provider = createGeminiProvider(
   { id: providerId, request: upstreamRequest },
   () => batchEmbedContents,
+  countWholeRequest,
 );
 
 /** A provider of Gemini models at a host. `embeddings`: how the host embeds with a model. */
-export function createGeminiProvider(host: GeminiHost, embeddings: (model: string) => EmbeddingsDialect): Provider {
+export function createGeminiProvider(
+  host: GeminiHost,
+  embeddings: (model: string) => EmbeddingsDialect,
+  countBody: CountBody,
+): Provider {
   const chatProvider: ChatProvider = {
     id: host.id,
-    upstream: { outputLimitField: "max_completion_tokens" },
+    upstream: geminiUpstream,
     begin: (call) => createChatExchange(call, host),
   };
   return {
     id: host.id,
+    takesGenerateContent: true,
+    countTokens: (call) => createTokenCount(call, host, countBody),
     begin: (call) => begin(call, host, chatProvider, embeddings(call.model)),
     classifyError: (status, headers, body) => classifyGoogleError(host.id, status, headers, body),
   };
@@ -37,12 +47,14 @@ function begin(call: ProviderCall, host: GeminiHost, chat: ChatProvider, embeddi
       return createChatExchange(call, host);
     case Operation.MESSAGES:
       return createMessagesOverChat(call, chat);
+    case Operation.GENERATE_CONTENT:
+      return createGenerateContentExchange(call, host);
     case Operation.EMBEDDINGS:
       return createEmbeddingsExchange(call, host, embeddings);
     default:
       throw gatewayError(
         Reason.OPERATION_UNSUPPORTED,
-        "Gemini offers chat completions, messages and embeddings, not this operation.",
+        "Gemini offers chat completions, messages, generateContent and embeddings, not this operation.",
       );
   }
 }

@@ -10,7 +10,7 @@ const notForwarded =
   /^(?:host|connection|content-length|content-type|content-encoding|accept-encoding|openai-.*|anthropic-.*)$/;
 
 /** The HTTP request for a method of a model at AI Studio. The key goes into a header, never into the address. */
-export function upstreamRequest(call: ProviderCall, method: string, body: JsonObject): UpstreamRequest {
+export function upstreamRequest(call: ProviderCall, method: string, body: JsonObject | Uint8Array): UpstreamRequest {
   const key = call.credential?.reveal().trim() ?? "";
   if (key === "" && call.baseUrl === "" && call.headers["x-goog-api-key"] === undefined) {
     throw authenticationError(providerId, "no key for gemini: set GEMINI_API_KEY or GOOGLE_API_KEY");
@@ -25,8 +25,13 @@ export function upstreamRequest(call: ProviderCall, method: string, body: JsonOb
     method: "POST",
     url: `${modelsAddress(call.baseUrl)}/${model}:${method}`,
     headers: withCallHeaders(headers, call),
-    body: Buffer.from(JSON.stringify(body)),
+    body: bodyBytes(body),
   };
+}
+
+/** A body as bytes: the client's own, or those of a translated one. */
+export function bodyBytes(body: JsonObject | Uint8Array): Uint8Array {
+  return body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
 }
 
 /** Headers of the client's dialect and of the deployment, which win over the credential, and those of the body. */

@@ -50,6 +50,17 @@ test("the other dialects", async () => {
   assert.equal(message.content[0].text, text);
   const messageStream = await call({}, { operation: Operation.MESSAGES, stream: true });
   assert.match(messageStream.payloads.at(-1) ?? "", /^event: message_stop\n/);
+  const google = {
+    contents: [{ parts: [{ text }] }],
+    tools: [{ functionDeclarations: [{ name: "f" }] }],
+    mock: { tool_calls: 1, tokens: 2 },
+  };
+  const generated = JSON.parse((await call(google, { operation: Operation.GENERATE_CONTENT })).text);
+  assert.equal(generated.candidates[0].content.parts[1].functionCall.name, "f");
+  const generating = await call({ ...google, mock: {} }, { operation: Operation.GENERATE_CONTENT, stream: true });
+  const parts = events(generating.payloads).flatMap(({ candidates }) => candidates[0].content.parts);
+  assert.equal(parts.map((part) => part.text).join(""), text);
+  assert.equal(events(generating.payloads).at(-1).candidates[0].finishReason, "STOP");
   const response = JSON.parse(
     (await call({ messages: undefined, input: text }, { operation: Operation.RESPONSES })).text,
   );

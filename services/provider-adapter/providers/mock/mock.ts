@@ -9,6 +9,7 @@ import { classifyError } from "../openai-compatible/errors.ts";
 import { chat, completions } from "./chat.ts";
 import type { MockDialect } from "./dialect.ts";
 import { makeEmbeddings } from "./embeddings.ts";
+import { generateContent } from "./generate-content.ts";
 import { type Knobs, readKnobs } from "./knobs.ts";
 import { messages } from "./messages.ts";
 import { type MockReply, makeReply } from "./reply.ts";
@@ -106,6 +107,8 @@ function dialectOf(operation: Operation): MockDialect {
       return responses;
     case Operation.MESSAGES:
       return messages;
+    case Operation.GENERATE_CONTENT:
+      return generateContent;
     default:
       throw gatewayError(Reason.OPERATION_UNSUPPORTED, "the mock provider does not offer this operation");
   }

@@ -68,7 +68,10 @@ function makeTokens(prompt: string, knobs: Knobs): string[] {
 }
 
 function makeToolCalls(body: JsonObject, knobs: Knobs): MockToolCall[] {
-  const offered = objectsOf(body.tools).map((tool) => textOf(objectOf(tool.function).name) || textOf(tool.name));
+  const declared = objectsOf(body.tools).flatMap((tool) => [tool, ...objectsOf(tool.functionDeclarations)]);
+  const offered = declared
+    .filter((tool) => tool.functionDeclarations === undefined)
+    .map((tool) => textOf(objectOf(tool.function).name) || textOf(tool.name));
   const wanted =
     typeof knobs.tool_calls === "number"
       ? Array.from({ length: knobs.tool_calls }, (_, index) => ({
@@ -84,19 +87,24 @@ function makeToolCalls(body: JsonObject, knobs: Knobs): MockToolCall[] {
 }
 
 function outputLimit(call: ProviderCall, body: JsonObject): number {
-  const limits = [body.max_completion_tokens, body.max_tokens, body.max_output_tokens, call.outputTokenCap];
+  const { maxOutputTokens } = objectOf(body.generationConfig);
+  const limits = [
+    body.max_completion_tokens,
+    body.max_tokens,
+    body.max_output_tokens,
+    maxOutputTokens,
+    call.outputTokenCap,
+  ];
   return Math.min(...limits.filter((limit) => typeof limit === "number" && limit >= 0).map(Number));
 }
 
 /** The text of the last user message, and about how many tokens all of them are. */
 function promptOf(body: JsonObject): { last: string; tokens: number } {
-  const input = body.messages ?? body.input ?? body.prompt ?? "";
+  const input = body.messages ?? body.contents ?? body.input ?? body.prompt ?? "";
   const messages = Array.isArray(input) ? input : [input];
   const texts = messages.map(messageText);
-  const users = messages.flatMap((message, index) =>
-    textOf(objectOf(message).role) === "user" || typeof message === "string" ? [texts[index] ?? ""] : [],
-  );
-  const system = messageText(body.system ?? body.instructions ?? "");
+  const users = messages.flatMap((message, index) => (isUser(message) ? [texts[index] ?? ""] : []));
+  const system = messageText(body.system ?? body.instructions ?? body.systemInstruction ?? "");
   const all = [...texts, ...(system === "" ? [] : [system])];
   return {
     last: users.at(-1) ?? "",
@@ -104,10 +112,17 @@ function promptOf(body: JsonObject): { last: string; tokens: number } {
   };
 }
 
+/** Google's contents may do without a role. */
+function isUser(message: JsonValue): boolean {
+  const { role, parts } = objectOf(message);
+  return typeof message === "string" || role === "user" || (role === undefined && parts !== undefined);
+}
+
 /** The text of a message, a list of parts, or a plain string. */
 function messageText(value: JsonValue): string {
   if (typeof value === "string") return value;
   if (Array.isArray(value)) return listOf(value).map(messageText).join("");
-  const { content, text } = objectOf(value);
+  const { content, parts, text } = objectOf(value);
+  if (parts !== undefined) return messageText(parts);
   return content === undefined || content === null ? textOf(text) : messageText(content);
 }

@@ -2,16 +2,18 @@ import type { UpstreamErrorInit } from "#chassis/errors.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
+import type { ChatUpstream, Exchange, Provider, ProviderCall } from "../../provider.ts";
 import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
 import { classifyError as classifyPlainError } from "../openai-compatible/errors.ts";
 import { createChatExchange, providerId } from "./chat-exchange.ts";
+
+const chatUpstream: ChatUpstream = { outputLimitField: "max_tokens", reasoningField: "reasoning_content" };
 
 /**
  * Ollama's native `/api/chat`, https://docs.ollama.com/api/chat: unlike its OpenAI dialect it takes the options of the
  * runner (`num_ctx`, `keep_alive`, …).
  */
-export const ollamaChat: Provider = { id: providerId, begin, classifyError };
+export const ollamaChat: Provider = { id: providerId, chatUpstream, begin, classifyError };
 
 function begin(call: ProviderCall): Exchange {
   switch (call.operation) {
@@ -20,7 +22,7 @@ function begin(call: ProviderCall): Exchange {
     case Operation.MESSAGES:
       return createMessagesOverChat(call, {
         id: providerId,
-        upstream: { outputLimitField: "max_tokens", reasoningField: "reasoning_content" },
+        upstream: chatUpstream,
         begin: createChatExchange,
       });
     default:

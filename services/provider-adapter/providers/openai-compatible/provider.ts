@@ -1,7 +1,8 @@
 import { openAiRows } from "#catalog/catalog.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Provider } from "../../provider.ts";
-import { type ChatProvider, createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import type { ChatProvider } from "../../translate/over-chat.ts";
 import { classifyError } from "./errors.ts";
 import { createOpenAiExchange } from "./exchange.ts";
 import type { ProviderRow } from "./provider-row.ts";
@@ -24,6 +25,7 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
   };
   return {
     id: row.id,
+    chatUpstream: chatProvider.upstream,
     begin: (call) =>
       call.operation === Operation.MESSAGES
         ? createMessagesOverChat(call, chatProvider)

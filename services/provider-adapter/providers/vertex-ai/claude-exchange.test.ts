@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { JsonObject, ProviderCall } from "../../provider.ts";
+import { claudeCodeHeaders, claudeCodeRequests } from "../../translate/testing/claude-code-requests.ts";
 import { bodyObject, fixture, fixtureEvents, providerCall, texts } from "../../translate/testing/provider-call.ts";
 import { vertexAi } from "./vertex-ai.ts";
 
@@ -15,7 +16,7 @@ function begin(changes: Partial<ProviderCall> = {}) {
 }
 
 test("the model stands in the address, the version in the body", () => {
-  const headers = { "anthropic-version": "2023-06-01", "anthropic-beta": "b-1" };
+  const headers = { "anthropic-version": "2023-06-01", "anthropic-beta": "b-1, context-1m-2025-08-07" };
   for (const operation of [Operation.CHAT_COMPLETIONS, Operation.MESSAGES]) {
     const { request } = begin({ operation, headers });
     strictEqual(
@@ -25,10 +26,26 @@ test("the model stands in the address, the version in the body", () => {
     deepStrictEqual(bodyObject(request.body), { ...question, anthropic_version: "vertex-2023-10-16" });
     deepStrictEqual(
       [request.headers.authorization, request.headers["anthropic-beta"], request.headers["x-api-key"]],
-      ["Bearer ya29.x", "b-1", undefined],
+      ["Bearer ya29.x", "context-1m-2025-08-07", undefined],
     );
   }
   strictEqual(begin({ stream: true }).request.url.endsWith(":streamRawPredict"), true);
+});
+
+test("what Claude Code sends to Anthropic alone is taken out, and nothing else", () => {
+  for (const [name, asked] of Object.entries(claudeCodeRequests)) {
+    const body = Buffer.from(JSON.stringify(asked));
+    const { request } = begin({ operation: Operation.MESSAGES, stream: true, body, headers: claudeCodeHeaders });
+    strictEqual(
+      request.headers["anthropic-beta"],
+      "interleaved-thinking-2025-05-14,context-management-2025-06-27",
+      name,
+    );
+    const { model: _, ...expected } = asked;
+    const unscoped: JsonObject = JSON.parse(JSON.stringify(expected).replaceAll(',"scope":"global"', ""));
+    deepStrictEqual(bodyObject(request.body), { ...unscoped, anthropic_version: "vertex-2023-10-16" });
+  }
+  strictEqual(begin({ headers: { "anthropic-beta": "b-1" } }).request.headers["anthropic-beta"], undefined);
 });
 
 test("answers are Anthropic's", () => {

@@ -1,9 +1,9 @@
 import { gatewayError } from "#chassis/errors.ts";
-import { editJson } from "#chassis/json-members.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, ProviderCall } from "../../provider.ts";
 import { anthropic } from "../anthropic/anthropic.ts";
+import { claudeBody, vertexBetas } from "./claude-request.ts";
 import { publisherRequest } from "./upstream-request.ts";
 
 /** Never spoken to: the request is sent to Vertex AI's address. */
@@ -22,11 +22,8 @@ export function createClaudeExchange(call: ProviderCall): Exchange {
     );
   }
   const inner = anthropic.begin({ ...call, credential: undefined, baseUrl: placeholder });
-  const body = editJson(inner.request.body, {
-    remove: ["model"],
-    setIfAbsent: { anthropic_version: '"vertex-2023-10-16"' },
-  });
-  const betas = inner.request.headers["anthropic-beta"];
+  const body = claudeBody(inner.request.body);
+  const betas = vertexBetas(inner.request.headers["anthropic-beta"]);
   const request = publisherRequest(call, "anthropic", call.stream ? "streamRawPredict" : "rawPredict", body);
   return {
     request: betas === undefined ? request : { ...request, headers: { ...request.headers, "anthropic-beta": betas } },

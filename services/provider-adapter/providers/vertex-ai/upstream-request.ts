@@ -2,7 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type GoogleCredential, projectOf, readGoogleCredential } from "../../google-credential.ts";
 import type { JsonObject, ProviderCall, UpstreamRequest } from "../../provider.ts";
-import { authenticationError, headerValue, withCallHeaders } from "../gemini/upstream-request.ts";
+import { authenticationError, bodyBytes, headerValue, withCallHeaders } from "../gemini/upstream-request.ts";
 
 export const providerId = "vertex_ai";
 
@@ -13,8 +13,8 @@ const version = "v1beta1";
 export type Publisher = "google" | "anthropic";
 
 /** The HTTP request for a method of a model of Google's. */
-export function upstreamRequest(call: ProviderCall, method: string, body: JsonObject): UpstreamRequest {
-  return publisherRequest(call, "google", method, Buffer.from(JSON.stringify(body)));
+export function upstreamRequest(call: ProviderCall, method: string, body: JsonObject | Uint8Array): UpstreamRequest {
+  return publisherRequest(call, "google", method, bodyBytes(body));
 }
 
 /**

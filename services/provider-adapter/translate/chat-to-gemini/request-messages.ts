@@ -20,7 +20,7 @@ interface Turn {
  * `skip_thought_signature_validator` in base64: what stands in for a signature that the client lost, or that another
  * provider never gave. https://ai.google.dev/gemini-api/docs/thought-signatures#faqs
  */
-const lostSignature = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+export const lostSignature = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
 /**
  * Turns chat messages into Gemini's contents. `system` and `developer` messages, wherever they stand, become the system

@@ -1,16 +1,6 @@
-import type { JsonObject, JsonValue } from "../../provider.ts";
+import type { ChatUpstream, JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, listOf, objectOf, objectsOf, textOf } from "../json-reading.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
-
-/** What the chat upstream takes beyond plain OpenAI; decided by the provider's row, not by the call. */
-export interface ChatUpstream {
-  /** The member that limits the output: `max_tokens` or `max_completion_tokens`. */
-  readonly outputLimitField: string;
-  /** Whether `cache_control` marks may stand on content parts (OpenRouter); OpenAI refuses them. */
-  readonly keepsCacheControl?: boolean;
-  /** The member of an assistant message in which the upstream takes its own reasoning back; absent where it takes none. */
-  readonly reasoningField?: string;
-}
 
 export interface ContentReader {
   readonly settings: TranslationSettings;

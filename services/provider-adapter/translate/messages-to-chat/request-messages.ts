@@ -1,6 +1,7 @@
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
+import { withoutServerTools } from "../agent-requests.ts";
 import { isObject, objectsOf, textOf } from "../json-reading.ts";
 import { refuseOrDrop } from "../unsupported-parameter.ts";
 import { blocksOf, type ContentReader, compactContent, contentParts, plainText } from "./request-content.ts";
@@ -30,9 +31,12 @@ export function chatMessages(
   return result;
 }
 
+/** A line that Claude Code writes for Anthropic's accounts. It is another one in every call, so that no cache would fit. */
+const billingLine = /^x-anthropic-billing-header:/;
+
 /** Several blocks become one text: not every chat upstream takes parts in a system message. */
 function systemContent(system: JsonValue | undefined, reader: ContentReader): JsonValue | undefined {
-  const blocks = blocksOf(system);
+  const blocks = blocksOf(system).filter(({ text }) => !billingLine.test(textOf(text)));
   if (blocks.length === 0) return undefined;
   return reader.upstream.keepsCacheControl === true && blocks.some((block) => isObject(block.cache_control))
     ? contentParts(blocks, reader)
@@ -60,6 +64,9 @@ function userMessages(blocks: readonly JsonObject[], reader: ContentReader): Jso
   return messages;
 }
 
+/** Calls of tools that Anthropic ran, and their results: the answer's text says what came of them. */
+const ranAtAnthropic = /^(?:server_tool_use|mcp_tool_use|\w+_tool_result)$/;
+
 function assistantMessages(blocks: readonly JsonObject[], reader: ContentReader): JsonObject[] {
   const calls: JsonObject[] = [];
   let content = "";
@@ -68,7 +75,8 @@ function assistantMessages(blocks: readonly JsonObject[], reader: ContentReader)
     if (block.type === "text") content += textOf(block.text);
     else if (block.type === "thinking") reasoning += textOf(block.thinking);
     else if (block.type === "tool_use") calls.push(toolCall(block));
-    else if (block.type !== "redacted_thinking") {
+    else if (block.type === "compaction") content += textOf(block.content);
+    else if (block.type !== "redacted_thinking" && !ranAtAnthropic.test(textOf(block.type))) {
       const what = `content of type '${textOf(block.type)}' in an assistant message`;
       refuseOrDrop(reader.settings, "messages", `A chat completions upstream takes no ${what}.`);
     }
@@ -89,11 +97,27 @@ function toolCall(block: JsonObject): JsonObject {
   };
 }
 
-/** Anthropic's tools as functions. A tool that Anthropic itself defines or runs has no counterpart. */
-export function chatTools(tools: JsonValue | undefined, reader: ContentReader): JsonObject[] {
+/** Anthropic's tools in a chat completion's words. */
+export interface ChatTools {
+  readonly tools: JsonObject[];
+  /** The upstream is to search the web. */
+  readonly searchesWeb: boolean;
+}
+
+/**
+ * Anthropic's tools as functions. One that Anthropic defines has no counterpart. One that it runs itself is left out
+ * beside others, which agents can work with, and refused where the call is about nothing else; but for a search of the
+ * web where the upstream has one.
+ */
+export function chatTools(tools: JsonValue | undefined, reader: ContentReader): ChatTools {
   const result: JsonObject[] = [];
-  for (const tool of objectsOf(tools)) {
+  let searchesWeb = false;
+  for (const tool of withoutServerTools(objectsOf(tools))) {
     const type = textOf(tool.type);
+    if (type.startsWith("web_search_") && reader.upstream.searchesWeb === true) {
+      searchesWeb = true;
+      continue;
+    }
     if (type !== "" && type !== "custom") {
       refuseOrDrop(reader.settings, "tools", `A chat completions upstream has no tool of type '${type}'.`);
       continue;
@@ -108,7 +132,7 @@ export function chatTools(tools: JsonValue | undefined, reader: ContentReader): 
     }
     result.push(translated);
   }
-  return result;
+  return { tools: result, searchesWeb };
 }
 
 function invalid(message: string): Error {

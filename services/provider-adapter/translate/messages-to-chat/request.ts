@@ -1,7 +1,7 @@
-import type { JsonObject, JsonValue } from "../../provider.ts";
+import type { ChatUpstream, JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, listOf, numberOf, objectOf, textOf } from "../json-reading.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
-import type { ChatUpstream, ContentReader } from "./request-content.ts";
+import type { ContentReader } from "./request-content.ts";
 import { chatMessages, chatTools } from "./request-messages.ts";
 
 /** Members that Anthropic alone understands; each is refused, left out (`drop_params`) or passed on as allowed. */
@@ -33,6 +33,11 @@ const consumed = new Set([
 const maxUserLength = 64;
 /** OpenAI models that do not reason refuse `reasoning_effort`. */
 const withoutReasoning = /^(?:chatgpt-4|gpt-3|gpt-4)/;
+
+/** Whether a model is known not to reason. */
+export function cannotReason(model: string): boolean {
+  return withoutReasoning.test(model);
+}
 
 /**
  * Turns a Messages request into a chat completion request. The rule for the rest: what only Anthropic understands is
@@ -83,11 +88,13 @@ function userOf(message: JsonObject): string {
 }
 
 function addTools(chat: JsonObject, message: JsonObject, reader: ContentReader): void {
-  const tools = chatTools(message.tools, reader);
+  const { tools, searchesWeb } = chatTools(message.tools, reader);
+  if (searchesWeb) chat.web_search_options = {};
   if (tools.length === 0) return;
   chat.tools = tools;
   const choice = objectOf(message.tool_choice);
-  const translated = toolChoice(choice);
+  const offered = tools.some((tool) => objectOf(tool.function).name === choice.name);
+  const translated = choice.type === "tool" && !offered ? undefined : toolChoice(choice);
   if (translated !== undefined) chat.tool_choice = translated;
   if (choice.disable_parallel_tool_use === true) chat.parallel_tool_calls = false;
 }
@@ -109,18 +116,22 @@ function toolChoice(choice: JsonObject): JsonValue | undefined {
 /** Efforts that both dialects know. */
 const efforts = new Set(["low", "medium", "high", "xhigh"]);
 
-/** `thinking` and `output_config.effort` as `reasoning_effort`; a budget by LiteLLM's thresholds. */
+/**
+ * `thinking` and `output_config.effort` as `reasoning_effort`; a budget by LiteLLM's thresholds. Agents ask every model to
+ * think, so that one that cannot goes without.
+ */
 function reasoningEffort(message: JsonObject, settings: TranslationSettings): string | undefined {
   const thinking = objectOf(message.thinking);
   if (thinking.type !== "enabled" && thinking.type !== "adaptive") return undefined;
-  if (withoutReasoning.test(settings.model)) {
-    refuseOrDrop(settings, "thinking", `The model '${settings.model}' cannot think.`);
-    return undefined;
-  }
+  if (cannotReason(settings.model)) return undefined;
   const effort = textOf(objectOf(message.output_config).effort);
   if (effort !== "") return efforts.has(effort) ? effort : "xhigh";
   if (thinking.type === "adaptive") return "high";
-  const budget = numberOf(thinking.budget_tokens);
+  return effortOfBudget(numberOf(thinking.budget_tokens));
+}
+
+/** A thinking budget in tokens as `reasoning_effort`, by LiteLLM's thresholds. */
+export function effortOfBudget(budget: number): string {
   if (budget >= 10_000) return "high";
   return budget >= 5000 ? "medium" : "low";
 }

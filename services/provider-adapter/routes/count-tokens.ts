@@ -23,11 +23,12 @@ export function countTokens(parts: InferParts) {
     }
     const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
     const { provider, call, target, inputTokens } = adapterCall;
-    if (provider.countTokens === undefined || target.mockResponse !== undefined) {
-      return { inputTokens: BigInt(inputTokens), estimated: true };
-    }
+    const estimate = { inputTokens: BigInt(inputTokens), estimated: true };
+    if (target.mockResponse !== undefined) return estimate;
     try {
-      const counted = await ask(parts, adapterCall, provider.countTokens(call), signal);
+      const count = provider.countTokens?.(call);
+      if (count === undefined) return estimate;
+      const counted = await ask(parts, adapterCall, count, signal);
       return { inputTokens: BigInt(counted), estimated: false };
     } catch (error) {
       throw withoutCredentials(callError(provider.id, error, signal, false), call.credential);
@@ -36,12 +37,14 @@ export function countTokens(parts: InferParts) {
 }
 
 async function ask(
-  { upstream, config }: InferParts,
-  { provider }: AdapterCall,
+  { upstream, config, authorizers }: InferParts,
+  { provider, call }: AdapterCall,
   count: TokenCount,
   signal: AbortSignal,
 ): Promise<number> {
-  const answer = await upstream.send(count.request, signal);
+  const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
+  const request = authorize === undefined ? count.request : await authorize(call, count.request, signal);
+  const answer = await upstream.send(request, signal);
   try {
     const { status, headers } = answer;
     const body = await readWhole(answer, config.maxBodyBytes);

@@ -30,9 +30,13 @@ const betaOfTool: Readonly<Record<string, string>> = {
 export function withBetas(body: JsonObject, header: string | undefined, model: BedrockModel): JsonObject {
   if (model.family !== "claude") return body;
   const additional = objectOf(body.additionalModelRequestFields);
-  const needed = objectsOf(additional.tools).map(({ type }) => betaOfTool[textOf(type)] ?? "");
-  const asked = (header ?? "").split(",").map((beta) => beta.trim());
-  const betas = [...new Set([...asked, ...needed])].filter((beta) => known.has(beta));
+  const betas = bedrockBetas((header ?? "").split(","), objectsOf(additional.tools));
   if (betas.length === 0) return body;
   return { ...body, additionalModelRequestFields: { ...additional, anthropic_beta: betas } };
+}
+
+/** Of the betas asked for those that Bedrock takes, and those that tools need. */
+export function bedrockBetas(asked: readonly string[], tools: readonly JsonObject[]): string[] {
+  const needed = tools.map(({ type }) => betaOfTool[textOf(type)] ?? "");
+  return [...new Set([...asked.map((beta) => beta.trim()), ...needed])].filter((beta) => known.has(beta));
 }

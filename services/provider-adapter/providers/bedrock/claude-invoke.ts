@@ -1,0 +1,64 @@
+import { editJson } from "#chassis/json-members.ts";
+import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
+import { decodeText, objectsOf, parseObject, textOf } from "../../translate/json-reading.ts";
+import { namedEvent } from "../../translate/sse-event.ts";
+import { anthropic } from "../anthropic/anthropic.ts";
+import { bedrockBetas } from "./anthropic-betas.ts";
+import type { BedrockModel } from "./bedrock-model.ts";
+import { readChunk } from "./event-frames.ts";
+import { headerMembers, invokeHeaders, upstreamRequest } from "./upstream-request.ts";
+
+/** Never spoken to: the request is sent to Bedrock's address. */
+const placeholder = "https://anthropic.invalid";
+
+/** Members of a Messages body that Bedrock refuses: they stand elsewhere, or change no answer. */
+const left = ["model", "stream", "inference_geo", "diagnostics", ...headerMembers];
+
+/** The body of a Claude model at Bedrock, and the parameters that go into headers. */
+interface ClaudeBody {
+  readonly body: Uint8Array;
+  readonly params: JsonObject;
+}
+
+/**
+ * A call to a Claude model over Invoke: Anthropic's own exchange, with the model in the address, the API's version and the
+ * betas in the body. https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
+ */
+export function createClaudeExchange(call: ProviderCall, model: BedrockModel): Exchange {
+  const inner = anthropic.begin({ ...call, model: model.id, credential: undefined, baseUrl: placeholder });
+  const { body, params } = claudeBody(inner.request.body, inner.request.headers["anthropic-beta"]);
+  return {
+    request: upstreamRequest(call, model, "invoke", body, invokeHeaders(params)),
+    framing: "aws-eventstream",
+    get progress() {
+      return inner.progress ?? "open";
+    },
+    decodeBody: (answer) => inner.decodeBody(answer),
+    decodeEvents: (frames) => inner.decodeEvents(frames.flatMap(sseOf)),
+    finish: () => inner.finish(),
+    outcome: () => inner.outcome(),
+  };
+}
+
+/** A Messages body in Bedrock's form. `betas` is the header `anthropic-beta`. */
+export function claudeBody(messages: Uint8Array, betas: string | undefined): ClaudeBody {
+  const params = parseObject(decodeText(messages)) ?? {};
+  const asked = [...(betas ?? "").split(","), ...(Array.isArray(params.anthropic_beta) ? params.anthropic_beta : [])];
+  const taken = bedrockBetas(asked.map(textOf), objectsOf(params.tools));
+  return {
+    params,
+    body: editJson(messages, {
+      remove: taken.length === 0 ? [...left, "anthropic_beta"] : left,
+      set: taken.length === 0 ? {} : { anthropic_beta: JSON.stringify(taken) },
+      setIfAbsent: { anthropic_version: '"bedrock-2023-05-31"' },
+    }),
+  };
+}
+
+/** Anthropic's event, framed as Anthropic frames it. */
+function sseOf(frame: Uint8Array): Uint8Array[] {
+  const text = readChunk(frame);
+  if (text === undefined) return [];
+  const type = /^\{"type":\s*"(\w+)"/.exec(text)?.[1] ?? textOf(parseObject(text)?.type);
+  return [namedEvent(type, text)];
+}

@@ -62,11 +62,7 @@ export async function openAnswer(
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
   if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
-  return [
-    answer.start(headersForClient(headers)),
-    answer.chunk([payload], true),
-    answer.finish(exchange.outcome()),
-  ];
+  return [answer.start(headersForClient(headers)), answer.chunk([payload], true), answer.finish(exchange.outcome())];
 }
 
 /** Reads an answer that is no stream. Throws where it is no success. */

@@ -55,7 +55,10 @@ test("a role is taken with the deployment's keys, kept, and taken again before i
     [Action, RoleArn, RoleSessionName, ExternalId],
     ["AssumeRole", "arn:aws:iam::1:role/r", "s-1", "x-1"],
   );
-  assert.match(String(sts.requests.at(-1)?.headers.authorization), /Credential=OWN\/\d{8}\/eu-west-1\/sts\/aws4_request/);
+  assert.match(
+    String(sts.requests.at(-1)?.headers.authorization),
+    /Credential=OWN\/\d{8}\/eu-west-1\/sts\/aws4_request/,
+  );
   nowMs = begin + 54 * 60_000;
   await keysOf(call, scope, signal);
   assert.equal(sts.requests.length - before, 1);
@@ -105,7 +108,11 @@ test("the order in which keys are looked for", async () => {
 test("what is wrong with the keys is said, and whose it is to mend", async () => {
   const refusal = (code: string, message: string) =>
     `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`;
-  const failing = (error: Error) => createAwsKeys(() => begin, () => Promise.reject(error));
+  const failing = (error: Error) =>
+    createAwsKeys(
+      () => begin,
+      () => Promise.reject(error),
+    );
   const providerError = Object.assign(new Error("none"), { name: "CredentialsProviderError" });
   const lost = Object.assign(new Error("x"), { code: "ECONNREFUSED" });
   const real = createAwsKeys(() => begin);

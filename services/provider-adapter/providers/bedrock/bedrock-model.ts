@@ -56,7 +56,8 @@ const hints: Readonly<Record<string, InvokeFormat>> = {
   nova: "nova",
   "nova-2": "nova",
 };
-const prefix = /^(converse|converse_like|invoke|openai|moonshot|llama|deepseek_r1|qwen2|qwen3|nova|nova-2|[a-z]{2,4}(?:-[a-z]+)+-\d)\//;
+const prefix =
+  /^(converse|converse_like|invoke|openai|moonshot|llama|deepseek_r1|qwen2|qwen3|nova|nova-2|[a-z]{2,4}(?:-[a-z]+)+-\d)\//;
 
 /** What of a name stands before the model. */
 interface Route {

@@ -7,10 +7,13 @@ import { type BedrockModel, bedrockModel } from "./bedrock-model.ts";
 import { createChatExchange } from "./chat-exchange.ts";
 import { classifyError, providerId } from "./classify-error.ts";
 import { createClaudeExchange } from "./claude-invoke.ts";
+import { createEmbeddingsExchange } from "./embeddings-exchange.ts";
 import { createMessagesExchange } from "./messages-exchange.ts";
 import { createOpenAiInvokeExchange } from "./openai-invoke.ts";
+import { createRerankExchange } from "./rerank-exchange.ts";
 import { createTextExchange } from "./text-exchange.ts";
 import { textFormats } from "./text-formats.ts";
+import { createTokenCount } from "./token-count.ts";
 
 /**
  * Amazon Bedrock. Chats go to Converse, which speaks to all models alike, unless the model's name asks for Invoke, where
@@ -22,6 +25,7 @@ export const bedrock: Provider = {
   id: providerId,
   authorizer: "aws-sigv4",
   begin,
+  countTokens: createTokenCount,
   classifyError,
 };
 
@@ -31,6 +35,10 @@ function begin(call: ProviderCall): Exchange {
       return beginChat(call, bedrockModel(call.model));
     case Operation.MESSAGES:
       return beginMessages(call, bedrockModel(call.model));
+    case Operation.EMBEDDINGS:
+      return createEmbeddingsExchange(call);
+    case Operation.RERANK:
+      return createRerankExchange(call);
     default:
       throw gatewayError(
         Reason.OPERATION_UNSUPPORTED,

@@ -37,7 +37,8 @@ class TextExchange implements Exchange {
 
   decodeBody(body: Uint8Array, headers: Readonly<Record<string, string>> = {}): Uint8Array {
     const piece = this.#read(decodeText(body));
-    if (piece.text === "" && piece.finishReason === "") throw upstreamError(brokenAnswer("Bedrock's answer has no text"));
+    if (piece.text === "" && piece.finishReason === "")
+      throw upstreamError(brokenAnswer("Bedrock's answer has no text"));
     return this.#answer.completion({
       ...piece,
       inputTokens: piece.inputTokens ?? headerCount(headers, "input"),

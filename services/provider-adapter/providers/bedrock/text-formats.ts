@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../provider.ts";
 import type { TextPiece } from "../../translate/chat-over-text/answer.ts";
-import { promptOf, type PromptTemplate, templates } from "../../translate/chat-over-text/prompt.ts";
+import { type PromptTemplate, promptOf, templates } from "../../translate/chat-over-text/prompt.ts";
 import { defined, type TextRequest } from "../../translate/chat-over-text/request.ts";
 import { countOf, listOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
 import type { InvokeFormat } from "./bedrock-model.ts";

@@ -93,7 +93,10 @@ function roleOf({ role, tool_calls: calls }: JsonObject): Turn["role"] {
 function textOfContent(content: JsonValue | undefined): string {
   if (!Array.isArray(content)) return textOf(content);
   const other = objectsOf(content).find(({ type }) => type !== "text");
-  if (other === undefined) return objectsOf(content).map(({ text }) => textOf(text)).join("");
+  if (other === undefined)
+    return objectsOf(content)
+      .map(({ text }) => textOf(text))
+      .join("");
   throw gatewayError(Reason.INVALID_REQUEST, `This model takes no content of type '${textOf(other.type)}'.`, {
     param: "messages",
   });

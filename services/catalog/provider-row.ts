@@ -87,6 +87,8 @@ const nativeRow = z.strictObject({
   kind: z.literal("native"),
   /** The operations it has. */
   operations: z.array(z.enum(operations)).default(["chat_completions", "messages"]),
+  /** How the list of prices spells the models: the first pattern that fits is replaced. */
+  price_names: z.array(modelName).default([]),
 });
 
 const openAiRow = z.strictObject({

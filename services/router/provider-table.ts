@@ -68,7 +68,7 @@ export function routerRow(row: CatalogRow, adapterRow?: Uint8Array): ProviderRow
     alwaysServed: row.always_served || adapterRow !== undefined,
     free: row.free,
     priceId: row.price_id,
-    modelNames: row.kind === "openai" ? row.model_names : [],
+    modelNames: row.kind === "openai" ? row.model_names : row.price_names,
     basePath: row.root_path,
     bareNames: row.bare_names,
     settings: row.settings,

@@ -64,8 +64,9 @@ export class TextAnswer {
   /** The chunks that close a stream. */
   finish(): Uint8Array[] {
     const out: Uint8Array[] = [];
+    this.#finishReason ||= "stop";
     this.#begin(out);
-    out.push(this.#chunk({}, this.#finishReason || "stop"));
+    out.push(this.#chunk({}, this.#finishReason));
     if (this.#includeUsage) {
       const chunk = { object: "chat.completion.chunk", ...this.#head, choices: [], usage: this.#chatUsage() };
       out.push(dataEvent(JSON.stringify(chunk)));

@@ -11,6 +11,7 @@ import {
   parseObject,
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
+import { replayBedrockInvoke } from "./bedrock-invoke.ts";
 import { replayBedrockTwins } from "./bedrock-twins.ts";
 import { readChunks, readCompletion } from "./chat-answer.ts";
 import { type RecordedConverse, readConverse } from "./recorded-converse.ts";
@@ -19,8 +20,8 @@ import { readSse } from "./sse-reading.ts";
 
 /**
  * Replays recorded Converse traffic through the provider `bedrock`, without a network, answered to a chat completion
- * client and to a Messages client. What the recordings hold is read here by code of its own. Run it:
- * `node test/recordings/bedrock.ts [folder]`. Bedrock's Invoke API is not built; its recordings are not replayed.
+ * client and to a Messages client, and what was recorded of Bedrock's other methods. What the recordings hold is read here
+ * by code of its own. Run it: `node test/recordings/bedrock.ts [folder]`.
  */
 export function replayBedrock(folder: string = recordingsFolder): ReplayResult[] {
   const exchanges = readRecordings(folder, "bedrock").filter(({ endpoint }) => endpoint.startsWith("bedrock.converse"));
@@ -38,6 +39,7 @@ export function replayBedrock(folder: string = recordingsFolder): ReplayResult[]
       exchanges.filter(({ response }) => numberOf(response.status) >= 400),
       checkError,
     ),
+    ...replayBedrockInvoke(folder),
     replayBedrockTwins(folder, new Map(exchanges.map((exchange) => [exchange.id, exchange]))),
   ];
 }
@@ -48,7 +50,7 @@ function callOf(recording: Recording, operation: Operation, body: JsonObject): P
   return {
     operation,
     stream: recording.response.kind === "aws-eventstream",
-    model: recording.model || "amazon.nova-lite-v1:0",
+    model: `converse/${recording.model || "amazon.nova-lite-v1:0"}`,
     body: Buffer.from(JSON.stringify(body)),
     contentType: "application/json",
     baseUrl: "",

@@ -316,6 +316,20 @@ test("a Messages request", () => {
   throws(() => messagesToConverse({ messages: [], mcp_servers: [{}] }, bedrockModel(haiku), settings), /mcp_servers/);
 });
 
+test("a system message in the middle keeps its place", () => {
+  const messages = ["user", "assistant", "system"].map((role) => ({ role, content: role }));
+  const body = messagesToConverse({ messages, max_tokens: 1 }, bedrockModel(haiku), settings);
+  const turns = [
+    ["user", "user"],
+    ["assistant", "assistant"],
+    ["user", "system"],
+  ];
+  deepStrictEqual(
+    body.messages,
+    turns.map(([role, text]) => ({ role, content: [{ text }] })),
+  );
+});
+
 test("names of models", () => {
   const profile = "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc";
   const imported = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abc";

@@ -318,7 +318,7 @@ test("a Messages request", () => {
 
 test("a system message in the middle keeps its place", () => {
   const messages = ["user", "assistant", "system"].map((role) => ({ role, content: role }));
-  const body = messagesToConverse({ messages, max_tokens: 1 }, bedrockModel(haiku), settings);
+  const body = messagesToConverse({ messages, max_tokens: 1 }, bedrockModel(haiku), providerCall({}, { model: haiku }));
   const turns = [
     ["user", "user"],
     ["assistant", "assistant"],

@@ -1,9 +1,9 @@
 import { editJson } from "#chassis/json-members.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { decodeText, objectsOf, parseObject, textOf } from "../../translate/json-reading.ts";
+import { decodeText, parseObject, textOf } from "../../translate/json-reading.ts";
 import { namedEvent } from "../../translate/sse-event.ts";
 import { anthropic } from "../anthropic/anthropic.ts";
-import { bedrockBetas } from "./anthropic-betas.ts";
+import { invokeBetas } from "./anthropic-betas.ts";
 import type { BedrockModel } from "./bedrock-model.ts";
 import { readChunk } from "./event-frames.ts";
 import { headerMembers, invokeHeaders, upstreamRequest } from "./upstream-request.ts";
@@ -26,7 +26,7 @@ interface ClaudeBody {
  */
 export function createClaudeExchange(call: ProviderCall, model: BedrockModel): Exchange {
   const inner = anthropic.begin({ ...call, model: model.id, credential: undefined, baseUrl: placeholder });
-  const { body, params } = claudeBody(inner.request.body, inner.request.headers["anthropic-beta"]);
+  const { body, params } = claudeBody(inner.request.body, inner.request.headers["anthropic-beta"], model);
   return {
     request: upstreamRequest(call, model, "invoke", body, invokeHeaders(params)),
     framing: "aws-eventstream",
@@ -41,10 +41,9 @@ export function createClaudeExchange(call: ProviderCall, model: BedrockModel): E
 }
 
 /** A Messages body in Bedrock's form. `betas` is the header `anthropic-beta`. */
-export function claudeBody(messages: Uint8Array, betas: string | undefined): ClaudeBody {
+export function claudeBody(messages: Uint8Array, betas: string | undefined, model: BedrockModel): ClaudeBody {
   const params = parseObject(decodeText(messages)) ?? {};
-  const asked = [...(betas ?? "").split(","), ...(Array.isArray(params.anthropic_beta) ? params.anthropic_beta : [])];
-  const taken = bedrockBetas(asked.map(textOf), objectsOf(params.tools));
+  const taken = invokeBetas(params, betas, model);
   return {
     params,
     body: editJson(messages, {

@@ -58,6 +58,26 @@ test("messages of a Claude model are Anthropic's own, with the model in the addr
   });
 });
 
+test("betas that Bedrock knows, and those that a body needs there", () => {
+  const opus = "global.anthropic.claude-opus-4-5-20251101-v1:0";
+  const search = { type: "tool_search_tool_regex_20251119", name: "search" };
+  const cases: readonly [string, JsonObject, string, JsonObject[string] | undefined][] = [
+    [claude, {}, "claude-code-20250219,effort-2025-11-24,advanced-tool-use-2025-11-20", undefined],
+    [claude, {}, "context-1m-2025-08-07 , context-1m-2025-08-07", ["context-1m-2025-08-07"]],
+    [claude, { anthropic_beta: ["output-128k-2025-02-19", "x"] }, "", ["output-128k-2025-02-19"]],
+    [opus, { tools: [search] }, "advanced-tool-use-2025-11-20", ["tool-search-tool-2025-10-19"]],
+    [opus, { tools: [{ name: "f", input_schema: {}, input_examples: [{}] }] }, "", ["tool-examples-2025-10-29"]],
+    [opus, { output_config: { effort: "low" } }, "", ["effort-2025-11-24"]],
+    [claude, { output_config: { effort: "low" } }, "effort-2025-11-24", undefined],
+    [opus, { context_management: { edits: [{ type: "compact_20260112" }] } }, "", ["compact-2026-01-12"]],
+  ];
+  for (const [model, fields, header, betas] of cases) {
+    const headers: Record<string, string> = header === "" ? {} : { "anthropic-beta": header };
+    const { request } = begin(model, { operation: Operation.MESSAGES, headers }, { ...hello, ...fields });
+    assert.deepEqual(bodyObject(request.body).anthropic_beta, betas, JSON.stringify([fields, header]));
+  }
+});
+
 const messageEvents: readonly JsonObject[] = [
   {
     type: "message_start",

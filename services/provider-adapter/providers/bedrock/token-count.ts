@@ -20,7 +20,7 @@ export function createTokenCount(call: ProviderCall): TokenCount | undefined {
   if (model.format !== "messages" || model.id.startsWith("arn:")) return undefined;
   const counted = anthropic.countTokens?.({ ...call, credential: undefined, baseUrl: "https://anthropic.invalid" });
   if (counted === undefined) return undefined;
-  const { body } = claudeBody(withLimit(counted.request.body), counted.request.headers["anthropic-beta"]);
+  const { body } = claudeBody(withLimit(counted.request.body), counted.request.headers["anthropic-beta"], model);
   const input = { input: { invokeModel: { body: Buffer.from(body).toString("base64") } } };
   const own = { ...model, id: model.id.replace(geography, "") };
   return {

@@ -1,6 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { AwsEventStreamSplitter } from "../../services/provider-adapter/aws-eventstream.ts";
 import type { Exchange, JsonObject } from "../../services/provider-adapter/provider.ts";
 import { bedrock } from "../../services/provider-adapter/providers/bedrock/bedrock.ts";
 import {
@@ -16,6 +15,7 @@ import {
 import { providerCall } from "../../services/provider-adapter/translate/testing/provider-call.ts";
 import { readChunks, readCompletion } from "./chat-answer.ts";
 import { differenceOf } from "./difference.ts";
+import { bytesOf, decode, headersOf, isStream } from "./recorded-bedrock.ts";
 import { readInvoke } from "./recorded-invoke.ts";
 import { type Recording, type ReplayResult, readRecordings, replay } from "./recording.ts";
 import { readSse } from "./sse-reading.ts";
@@ -46,10 +46,6 @@ export function replayBedrockInvoke(folder: string): ReplayResult[] {
   ];
 }
 
-function isStream({ response }: Recording): boolean {
-  return response.kind === "aws-eventstream";
-}
-
 /** Claude in Anthropic's own words. */
 function isMessages(recording: Recording): boolean {
   return textOf(bodyOf(recording).anthropic_version) !== "";
@@ -63,15 +59,6 @@ function modelOf({ request: sent }: Recording): string {
   return decodeURIComponent(/\/model\/([^/]+)\//.exec(textOf(sent.url))?.[1] ?? "");
 }
 
-function bytesOf({ response }: Recording): Buffer {
-  const base64 = textOf(response.body_base64);
-  return base64 === "" ? Buffer.from(textOf(response.body)) : Buffer.from(base64, "base64");
-}
-
-function headersOf({ response }: Recording): Record<string, string> {
-  return Object.fromEntries(Object.entries(objectOf(response.headers)).map(([name, value]) => [name, textOf(value)]));
-}
-
 function begin(
   recording: Recording,
   operation: Operation,
@@ -79,18 +66,6 @@ function begin(
   model = `invoke/${modelOf(recording)}`,
 ): Exchange {
   return bedrock.begin(providerCall(body, { operation, model, stream: isStream(recording) }));
-}
-
-function decode(recording: Recording, exchange: Exchange, size: number): string {
-  const body = bytesOf(recording);
-  if (!isStream(recording)) return Buffer.from(exchange.decodeBody(body, headersOf(recording))).toString();
-  const splitter = new AwsEventStreamSplitter();
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < body.length; at += size) {
-    payloads.push(...exchange.decodeEvents(splitter.push(body.subarray(at, at + size))));
-  }
-  splitter.end();
-  return Buffer.concat([...payloads, ...exchange.finish()]).toString();
 }
 
 function checkChat(recording: Recording, size: number): void {

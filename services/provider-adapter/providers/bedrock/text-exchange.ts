@@ -28,7 +28,7 @@ class TextExchange implements Exchange {
     this.request = upstreamRequest(call, model, "invoke", body, invokeHeaders(chat));
     this.#format = format;
     this.#thinks = format.thinks === true;
-    this.#answer = new TextAnswer(call, model.id, objectOf(chat.stream_options).include_usage === true);
+    this.#answer = new TextAnswer(call, model.id, body, objectOf(chat.stream_options).include_usage === true);
   }
 
   get progress(): "open" | "closing" {

@@ -50,7 +50,8 @@ class TextExchange implements Exchange {
     this.#service = service;
     this.#prompt = promptOf(template, request.turns);
     this.request = upstreamRequest(call, Buffer.from(JSON.stringify(textBody(this.#prompt, request, call.stream))));
-    this.#answer = new TextAnswer(call, call.model, objectOf(chat.stream_options).include_usage === true);
+    const includeUsage = objectOf(chat.stream_options).include_usage === true;
+    this.#answer = new TextAnswer(call, call.model, Buffer.from(this.#prompt), includeUsage);
   }
 
   get progress(): "open" | "closing" {

@@ -26,10 +26,13 @@ export class TextAnswer {
   #started = false;
   #finishReason = "";
   #inputTokens: number | undefined;
+  readonly #promptBytes: number;
   #outputTokens: number | undefined;
   #bytes = 0;
 
-  constructor(call: ProviderCall, model: string, includeUsage: boolean) {
+  /** `prompt` is what the input tokens are estimated of, where the model does not tell them. */
+  constructor(call: ProviderCall, model: string, prompt: Uint8Array, includeUsage: boolean) {
+    this.#promptBytes = prompt.length;
     this.#id = `chatcmpl-${call.callId ?? call.createdAt}`;
     this.#model = model;
     this.#head = { id: this.#id, created: call.createdAt, model };
@@ -93,7 +96,7 @@ export class TextAnswer {
   #usage(): Usage {
     const output = this.#outputTokens ?? Math.ceil(this.#bytes / bytesPerToken);
     return create(UsageSchema, {
-      inputTokens: BigInt(this.#inputTokens ?? 0),
+      inputTokens: BigInt(this.#inputTokens ?? Math.ceil(this.#promptBytes / bytesPerToken)),
       outputTokens: BigInt(output),
       estimated: this.#inputTokens === undefined || this.#outputTokens === undefined,
     });

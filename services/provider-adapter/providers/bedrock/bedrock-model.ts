@@ -148,6 +148,7 @@ function cachePointsOf(id: string, family: BedrockModel["family"]): BedrockModel
   return { content: claude || family === "unknown", tools: claude || family === "unknown" };
 }
 
-function arnRegion(id: string): string {
+/** The region that an ARN tells; empty for what is none. */
+export function arnRegion(id: string): string {
   return /^arn:aws[a-z-]*:(?:bedrock|sagemaker):([a-z0-9-]+):/.exec(id)?.[1] ?? "";
 }

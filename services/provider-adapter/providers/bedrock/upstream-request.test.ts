@@ -30,6 +30,11 @@ test("region and address", () => {
       "eu-west-3",
     ],
     [
+      { settings: { model_id: "arn:aws:bedrock:eu-west-3:1:application-inference-profile/a", aws_region_name: "x" } },
+      "https://bedrock-runtime.eu-west-3.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aeu-west-3%3A1%3Aapplication-inference-profile%2Fa/converse",
+      "eu-west-3",
+    ],
+    [
       { settings: { aws_bedrock_runtime_endpoint: "http://proxy/bedrock/", aws_region_name: "eu-west-1" } },
       "http://proxy/bedrock/model/a.b-v1%3A0/converse",
       "eu-west-1",

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue, ProviderCall, UpstreamRequest } from "../../provider.ts";
 import { objectOf, textOf } from "../../translate/json-reading.ts";
 import { awsDomain, awsRequest, regionOf } from "../aws-request.ts";
-import type { BedrockModel } from "./bedrock-model.ts";
+import { arnRegion, type BedrockModel } from "./bedrock-model.ts";
 
 /** The methods of a model. A call that streams goes to the method's other form. */
 export type BedrockMethod = "converse" | "invoke" | "count-tokens";
@@ -12,7 +12,11 @@ const streaming: Readonly<Record<BedrockMethod, string>> = {
   "count-tokens": "count-tokens",
 };
 
-/** The HTTP request for a method of a model: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html */
+/**
+ * The HTTP request for a method of a model. LiteLLM's `model_id` is what is called in the model's place, a profile of it that
+ * does not tell what stands behind it; tokens are counted of the model itself.
+ * https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html
+ */
 export function upstreamRequest(
   call: ProviderCall,
   model: BedrockModel,
@@ -20,9 +24,10 @@ export function upstreamRequest(
   body: Uint8Array,
   headers: Readonly<Record<string, string>> = {},
 ): UpstreamRequest {
-  const region = regionOf(call, model.region, givenBase(call));
+  const profile = method === "count-tokens" ? "" : (call.settings.model_id ?? "");
+  const region = regionOf(call, model.region || arnRegion(profile), givenBase(call));
   const base = givenBase(call) || `https://bedrock-runtime.${region}.${awsDomain(region)}`;
-  const url = `${base}/model/${encodeURIComponent(model.id)}/${call.stream ? streaming[method] : method}`;
+  const url = `${base}/model/${encodeURIComponent(profile || model.id)}/${call.stream ? streaming[method] : method}`;
   const accept = call.stream ? "application/vnd.amazon.eventstream" : "application/json";
   return awsRequest(call, { url, scope: { region, service: "bedrock" }, accept, headers }, body);
 }

@@ -1,6 +1,6 @@
 import { editJson } from "#chassis/json-members.ts";
-import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { decodeText, parseObject, textOf } from "../../translate/json-reading.ts";
+import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
+import { decodeText, isObject, parseObject, textOf, without } from "../../translate/json-reading.ts";
 import { namedEvent } from "../../translate/sse-event.ts";
 import { anthropic } from "../anthropic/anthropic.ts";
 import { invokeBetas } from "./anthropic-betas.ts";
@@ -44,14 +44,29 @@ export function createClaudeExchange(call: ProviderCall, model: BedrockModel): E
 export function claudeBody(messages: Uint8Array, betas: string | undefined, model: BedrockModel): ClaudeBody {
   const params = parseObject(decodeText(messages)) ?? {};
   const taken = invokeBetas(params, betas, model);
+  const beta: Record<string, string> = taken.length === 0 ? {} : { anthropic_beta: JSON.stringify(taken) };
   return {
     params,
     body: editJson(messages, {
-      remove: taken.length === 0 ? [...left, "anthropic_beta"] : left,
-      set: taken.length === 0 ? {} : { anthropic_beta: JSON.stringify(taken) },
+      remove: [...left, "anthropic_beta"],
+      set: { ...beta, ...unscoped(messages, params) },
       setIfAbsent: { anthropic_version: '"bedrock-2023-05-31"' },
     }),
   };
+}
+
+/**
+ * The members that hold a cache mark with a `scope`, without it: Claude Code sends one, Bedrock refuses it, and it changes
+ * no answer. https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+ */
+function unscoped(messages: Uint8Array, params: JsonObject): Record<string, string> {
+  if (!decodeText(messages).includes('"scope"')) return {};
+  const members = ["system", "tools", "messages"].filter((name) => params[name] !== undefined);
+  return Object.fromEntries(members.map((name) => [name, JSON.stringify(params[name], withoutScope)]));
+}
+
+function withoutScope(name: string, value: JsonValue): JsonValue {
+  return name === "cache_control" && isObject(value) ? without(value, "scope") : value;
 }
 
 /** Anthropic's event, framed as Anthropic frames it. */

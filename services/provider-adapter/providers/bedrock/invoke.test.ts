@@ -78,6 +78,16 @@ test("betas that Bedrock knows, and those that a body needs there", () => {
   }
 });
 
+test("a scope of a cache mark is left out, and nothing else that is called so", () => {
+  const mark = { type: "ephemeral", ttl: "1h" };
+  const system = [{ type: "text", text: "s", cache_control: { ...mark, scope: "global" } }];
+  const tools = [{ name: "f", input_schema: { type: "object", properties: { scope: { type: "string" } } } }];
+  const { request } = begin(claude, { operation: Operation.MESSAGES }, { ...hello, system, tools });
+  const sent = bodyObject(request.body);
+  assert.deepEqual(sent.system, [{ type: "text", text: "s", cache_control: mark }]);
+  assert.deepEqual([sent.tools, sent.messages], [tools, hello.messages]);
+});
+
 const messageEvents: readonly JsonObject[] = [
   {
     type: "message_start",

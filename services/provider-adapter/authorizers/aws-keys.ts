@@ -87,9 +87,12 @@ async function findKeys(source: AwsKeySource): Promise<FoundKeys> {
     "@aws-sdk/credential-providers"
   );
   const { region, role, session, profile } = source;
+  const patience = { maxAttempts: 2, requestHandler: timeouts };
   const endpoint = source.stsEndpoint === "" ? {} : { endpoint: source.stsEndpoint };
-  const clientConfig = { region, ...endpoint, maxAttempts: 2, requestHandler: timeouts };
-  const own = () => (profile === "" ? fromNodeProviderChain({ clientConfig }) : fromIni({ profile, clientConfig }));
+  const clientConfig = { region, ...endpoint, ...patience };
+  // A profile names the regions of what it asks by itself, single sign-on for one.
+  const places = { clientConfig: patience, ignoreCache: true };
+  const own = () => (profile === "" ? fromNodeProviderChain(places) : fromIni({ profile, ...places }));
   if (source.webIdentityToken !== "") {
     if (role === "") throw new MissingRole();
     const webIdentityToken = await readToken(source.webIdentityToken);

@@ -23,11 +23,9 @@ export function countTokens(parts: InferParts) {
     }
     const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
     const { provider, call, target, inputTokens } = adapterCall;
-    const estimate = { inputTokens: BigInt(inputTokens), estimated: true };
-    if (target.mockResponse !== undefined) return estimate;
     try {
-      const count = provider.countTokens?.(call);
-      if (count === undefined) return estimate;
+      const count = target.mockResponse === undefined ? provider.countTokens?.(call) : undefined;
+      if (count === undefined) return { inputTokens: BigInt(inputTokens), estimated: true };
       const counted = await ask(parts, adapterCall, count, signal);
       return { inputTokens: BigInt(counted), estimated: false };
     } catch (error) {

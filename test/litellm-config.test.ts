@@ -76,7 +76,7 @@ model_list:
   - model_name: keyless
     litellm_params: { model: openai/gpt-4o, api_base: ${address}/v1, api_key: os.environ/NOT_SET }
   - model_name: elsewhere
-    litellm_params: { model: sagemaker/jumpstart-dft-model, aws_region_name: eu-central-1 }
+    litellm_params: { model: aws_polly/neural, aws_region_name: eu-central-1 }
   - model_name: tagged
     litellm_params: { model: openai/gpt-4o, api_base: ${address}/v1, api_key: k, tags: [a] }
 router_settings:
@@ -185,7 +185,7 @@ guardrails: []
       /general_settings\.nobody_knows is unknown/,
       /guardrails is not built/,
       /litellm_params\.tags is not built/,
-      /provider sagemaker is not built/,
+      /provider aws_polly is not built/,
       /NOT_SET is not set/,
       /NUM_WORKERS above 1 is not built/,
       /the price of a model is unknown.*nobody-knows/,

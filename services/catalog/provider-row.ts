@@ -67,6 +67,11 @@ const anyRow = {
    * answer where a variable or a deployment gives their address: a local port may be somebody else's.
    */
   always_served: z.boolean().default(false),
+  /**
+   * Finds credentials by itself where none are set: of the machine, a profile, a role. A deployment needs no key, and a
+   * setting (a region) is enough for the provider to answer to `<id>/<model>`.
+   */
+  ambient_credentials: z.boolean().default(false),
   /** Nobody bills for it: its models cost 0 unless the configuration says otherwise. */
   free: z.boolean().default(false),
   /** Its id in the list of prices, `@pydantic/genai-prices`; absent where it is known there by its own. */
@@ -90,6 +95,8 @@ const nativeRow = z.strictObject({
   kind: z.literal("native"),
   /** The operations it has. */
   operations: z.array(z.enum(operations)).default(["chat_completions", "messages"]),
+  /** How the list of prices spells the models: the first pattern that fits is replaced. */
+  price_names: z.array(modelName).default([]),
 });
 
 const openAiRow = z.strictObject({

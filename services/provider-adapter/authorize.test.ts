@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { findUpstreamError } from "#chassis/errors.ts";
 import { type Chunking, type ScriptedAnswer, startFakeUpstream } from "#chassis/testing/fake-upstream.ts";
-import { type CallSettings, startAdapter } from "./testing/adapter-under-test.ts";
-import { bedrockFixture, converseException, fixtureFrames } from "./testing/event-stream-frames.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { type CallSettings, requestOf, startAdapter } from "./testing/adapter-under-test.ts";
+import { bedrockFixture, converseException, eventStreamFrame, fixtureFrames } from "./testing/event-stream-frames.ts";
 
 /** Calls to AWS over HTTP: signed, and answered in the binary framing. */
 const upstream = await startFakeUpstream();
@@ -105,4 +106,91 @@ test("what AWS says of a bad signature holds no key", async () => {
   assert.equal(detail?.message, "The security token … is invalid");
   assert.ok(!Buffer.from(detail?.body ?? []).includes(secret));
   assert.ok(!adapter.logLines.join().includes(secret));
+});
+
+const roleAnswer = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ROLEKEY</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey><SessionToken>role-session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`;
+
+test("calls with a role: it is taken once, and signs everything", async () => {
+  const from = upstream.requests.length;
+  upstream.answer(({ url }) => {
+    if (url === "/") return { headers: { "content-type": "text/xml" }, body: roleAnswer };
+    const json = { "content-type": "application/json" };
+    if (url.endsWith("/count-tokens")) return { headers: json, body: '{"inputTokens":18}' };
+    return { headers: json, body: bedrockFixture("chat.json") };
+  });
+  const target = {
+    provider: "bedrock",
+    model: "us.anthropic.claude-sonnet-4-20250514-v1:0",
+    baseUrl: upstream.url,
+    settings: { aws_region_name: "eu-west-1", aws_role_name: "arn:aws:iam::1:role/r", aws_sts_endpoint: upstream.url },
+    sealedCredential: adapter.seal(JSON.stringify(keys)),
+  };
+  const answers = await Promise.all([adapter.call({ target }), adapter.call({ target })]);
+  for (const { error, finished } of answers) assert.deepEqual([error, finished?.usage?.outputTokens], [undefined, 30n]);
+  const call = requestOf({ operation: Operation.MESSAGES, target });
+  assert.deepEqual((await adapter.requests.countTokens({ call })).inputTokens, 18n);
+  const [role, ...signed] = upstream.requests.slice(from);
+  assert.equal(new URLSearchParams(role?.body.toString()).get("Action"), "AssumeRole");
+  assert.equal(signed.length, 3);
+  for (const { headers } of signed) {
+    assert.match(String(headers.authorization), /Credential=ROLEKEY\//);
+    assert.equal(headers["x-amz-security-token"], "role-session");
+  }
+});
+
+test("a call of several requests: one answer, in order, or the first failure", async () => {
+  const json = { "content-type": "application/json" };
+  const settings = (input: string[]) => ({
+    operation: Operation.EMBEDDINGS,
+    body: { model: "m", input },
+    target: {
+      provider: "bedrock",
+      model: "amazon.titan-embed-text-v2:0",
+      baseUrl: upstream.url,
+      sealedCredential: adapter.seal("an-api-key"),
+    },
+  });
+  upstream.answer(({ body }) => {
+    const { inputText } = JSON.parse(body.toString());
+    if (inputText === "bad") return { status: 400, headers: json, body: '{"message":"Malformed input"}' };
+    // Later inputs are answered earlier.
+    return {
+      headers: json,
+      body: JSON.stringify({ embedding: [inputText.length], inputTextTokenCount: 2 }),
+      delayMs: 20 - inputText.length,
+    };
+  });
+  const inputs = Array.from({ length: 20 }, (_, n) => "x".repeat(n + 1));
+  const { text, finished, lasts } = await adapter.call(settings(inputs));
+  const vectors = JSON.parse(text).data.map(({ embedding }: { embedding: number[] }) => embedding[0]);
+  assert.deepEqual(
+    vectors,
+    inputs.map(({ length }) => length),
+  );
+  assert.deepEqual([finished?.usage?.inputTokens, lasts], [40n, [true]]);
+  const from = upstream.requests.length;
+  const failed = await adapter.call(settings(["bad", ...inputs, ...inputs]));
+  const detail = failed.error === undefined ? undefined : findUpstreamError(failed.error);
+  assert.deepEqual([detail?.httpStatus, detail?.message, failed.finished], [400, "Malformed input", undefined]);
+  assert.ok(upstream.requests.length - from < inputs.length * 2, "the rest is not sent");
+});
+
+test("an endpoint of SageMaker's streams its own bytes in frames", async () => {
+  const event =
+    'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n';
+  const headers = { ":event-type": "PayloadPart", ":message-type": "event" };
+  const pieces = [event.slice(0, 30), `${event.slice(30)}data: [DO`, "NE]\n\n"];
+  const body = Buffer.concat(pieces.map((piece) => eventStreamFrame(headers, Buffer.from(piece))));
+  upstream.answer({ headers: eventStream, body, chunking: { bytes: 11 } });
+  const target = {
+    provider: "sagemaker_chat",
+    model: "e",
+    baseUrl: upstream.url,
+    sealedCredential: adapter.seal(JSON.stringify(keys)),
+  };
+  const { text, finished, error } = await adapter.call({ stream: true, target });
+  assert.deepEqual([error, text, finished?.usage?.outputTokens], [undefined, `${event}data: [DONE]\n\n`, 2n]);
+  const sent = upstream.requests.at(-1);
+  assert.equal(sent?.url, "/endpoints/e/invocations-response-stream");
+  assert.match(String(sent?.headers.authorization), /\/us-west-2\/sagemaker\/aws4_request/);
 });

@@ -9,19 +9,21 @@ export interface AwsKeys {
   readonly sessionToken: string;
 }
 
-/** What a call to AWS is authorized by: an API key in a header, or a signature made with keys. */
+/** What a deployment says of how its calls to AWS are authorized. */
 export interface AwsCredential {
-  /** Empty where there is none. */
+  /** An API key, which goes into a header. Empty where there is none. */
   readonly apiKey: string;
   /** Undefined where one of the two keys is missing. */
   readonly keys: AwsKeys | undefined;
+  /** A token of an identity provider that AWS trusts, or `oidc/file/<path>`; empty where there is none. */
+  readonly webIdentityToken: string;
 }
 
-/** Reads a credential: an API key as it is, or a JSON object with `api_key` and LiteLLM's names of the keys. */
+/** Reads a credential: an API key as it is, or a JSON object with `api_key` and LiteLLM's names of the secrets. */
 export function readAwsCredential(credential: Secret | undefined): AwsCredential {
   const text = credential?.reveal().trim() ?? "";
   const secrets = text.startsWith("{") ? parseObject(text) : undefined;
-  if (secrets === undefined) return { apiKey: text, keys: undefined };
+  if (secrets === undefined) return { apiKey: text, keys: undefined, webIdentityToken: "" };
   const accessKeyId = textOf(secrets.aws_access_key_id).trim();
   const secretAccessKey = textOf(secrets.aws_secret_access_key).trim();
   const sessionToken = textOf(secrets.aws_session_token).trim();
@@ -29,5 +31,6 @@ export function readAwsCredential(credential: Secret | undefined): AwsCredential
   return {
     apiKey: textOf(secrets.api_key).trim(),
     keys: complete ? { accessKeyId, secretAccessKey, sessionToken } : undefined,
+    webIdentityToken: textOf(secrets.aws_web_identity_token).trim(),
   };
 }

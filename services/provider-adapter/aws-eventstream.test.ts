@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EventStreamCodec, Int64 } from "@smithy/eventstream-codec";
 import { AwsEventStreamSplitter, EventStreamProblem, readEventStreamMessage } from "./aws-eventstream.ts";
 import { eventStreamFrame } from "./testing/event-stream-frames.ts";
 import { randomNumbers } from "./translate/testing/provider-call.ts";
@@ -40,6 +41,35 @@ test("messages do not depend on how the stream is cut", () => {
 
 test("a message within one chunk is not copied", () => {
   for (const message of new AwsEventStreamSplitter().push(stream)) assert.equal(message.buffer, stream.buffer);
+});
+
+test("what AWS' own codec encodes is read, and what is written for tests is what it reads", () => {
+  const codec = new EventStreamCodec(
+    (bytes) => Buffer.from(bytes).toString(),
+    (text) => Buffer.from(text),
+  );
+  const body = Buffer.from('{"é":1}');
+  const encoded = codec.encode({
+    headers: {
+      yes: { type: "boolean", value: true },
+      byte: { type: "byte", value: 1 },
+      short: { type: "short", value: 1 },
+      integer: { type: "integer", value: 1 },
+      long: { type: "long", value: Int64.fromNumber(1) },
+      bytes: { type: "binary", value: Buffer.from([1, 2]) },
+      time: { type: "timestamp", value: new Date(0) },
+      id: { type: "uuid", value: "01234567-89ab-cdef-0123-456789abcdef" },
+      ":event-type": { type: "string", value: "a" },
+    },
+    body,
+  });
+  const [whole] = split([encoded.subarray(0, 5), encoded.subarray(5)]);
+  const message = readEventStreamMessage(whole ?? stream);
+  assert.deepEqual([...message.headers], [[":event-type", "a"]]);
+  assert.deepEqual(Buffer.from(message.payload), body);
+  const decoded = codec.decode(eventStreamFrame({ ":event-type": "a" }, body));
+  assert.deepEqual(decoded.headers, { ":event-type": { type: "string", value: "a" } });
+  assert.deepEqual(Buffer.from(decoded.body), body);
 });
 
 test("headers and payload", () => {

@@ -67,6 +67,20 @@ export interface Outcome {
   readonly responseId: string;
 }
 
+/** A whole answer of a provider. */
+export interface WholeAnswer {
+  readonly body: Uint8Array;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A call that takes several requests, of a provider that takes one input at a time. They may be sent at once. */
+export interface SeveralRequests {
+  readonly requests: readonly UpstreamRequest[];
+  /** Turns the whole bodies of 2xx answers, in the order of the requests, into the client's dialect. */
+  decode(answers: readonly WholeAnswer[]): Uint8Array;
+}
+
 /**
  * One call's conversation with a provider: a pure state machine, made per call and used by one call only. It does no
  * I/O, reads no clock and no environment. Every method may throw the ConnectError of `upstreamError` when what came is
@@ -74,6 +88,8 @@ export interface Outcome {
  */
 export interface Exchange {
   readonly request: UpstreamRequest;
+  /** Sent in place of `request`, which is the first of them then. Such a call is no stream. */
+  readonly several?: SeveralRequests;
   /** How the provider frames a stream; server-sent events where absent. `decodeEvents` gets whole frames of it. */
   readonly framing?: Framing;
   /**
@@ -82,8 +98,11 @@ export interface Exchange {
    * end of the body. Absent means `open`.
    */
   readonly progress?: "open" | "closing" | "closed";
-  /** Turns the whole body of a 2xx answer that is no stream into the client's dialect. */
-  decodeBody(body: Uint8Array): Uint8Array;
+  /**
+   * Turns the whole body of a 2xx answer that is no stream into the client's dialect. `headers` are those of the answer,
+   * their names in small letters: some providers count tokens there.
+   */
+  decodeBody(body: Uint8Array, headers?: Readonly<Record<string, string>>): Uint8Array;
   /**
    * Turns whole SSE events, in order, into the client's payloads (whole events too, closing blank line included). Each
    * call may be given one or many; the payloads are the same however the events are grouped.

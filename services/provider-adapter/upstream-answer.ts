@@ -8,7 +8,7 @@ import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
 import type { InferAnswer } from "./infer-answer.ts";
 import { NdjsonSplitter } from "./ndjson.ts";
-import type { Exchange, Framing, Provider, ProviderCall } from "./provider.ts";
+import type { Exchange, Framing, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
 import { SseSplitter } from "./sse.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 
@@ -23,6 +23,8 @@ interface Splitter {
 const maxErrorBytes = 64 * 1024;
 /** How long a trailer may come behind the closing event of a stream. */
 const trailerMs = 250;
+/** How many requests of one call are in flight together. */
+const maxAtOnce = 8;
 
 /** What a call needs to reach its provider. */
 export interface UpstreamParts {
@@ -43,30 +45,60 @@ export async function openAnswer(
   signal: AbortSignal,
 ): Promise<readonly InferResponse[] | AsyncGenerator<InferResponse>> {
   const exchange = provider.begin(call);
-  const { request } = exchange;
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
-  const complete = authorize === undefined ? request : await authorize(call, request, signal);
-  const response = await upstream.send(complete, signal);
+  const send = async (request: UpstreamRequest): Promise<UpstreamAnswer> =>
+    upstream.send(authorize === undefined ? request : await authorize(call, request, signal), signal);
+  const { several } = exchange;
+  if (several !== undefined) {
+    const answers = await allOf(several.requests, async (request) => readWhole(config, provider, await send(request)));
+    const payload = several.decode(answers);
+    return [answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())];
+  }
+  const response = await send(exchange.request);
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return streamed(config, exchange, response, provider, answer);
   }
+  const { body, headers } = await readWhole(config, provider, response);
+  // An answer that is an error says so here, whatever was asked for.
+  const payload = exchange.decodeBody(body, headers);
+  if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
+  return [answer.start(headersForClient(headers)), answer.chunk([payload], true), answer.finish(exchange.outcome())];
+}
+
+/** Reads an answer that is no stream. Throws where it is no success. */
+async function readWhole(config: AdapterConfig, provider: Provider, response: UpstreamAnswer): Promise<WholeAnswer> {
   try {
     if (response.status >= 400) throw await failedAnswer(provider, response);
     if (response.status >= 300)
       throw malformedAnswer(provider.id, "it answered with a redirect, which is not followed");
     const { body, complete } = await readBody(response, config.maxBodyBytes);
     if (!complete) throw malformedAnswer(provider.id, `the answer is larger than ${config.maxBodyBytes} bytes`);
-    // An answer that is an error says so here, whatever was asked for.
-    const payload = exchange.decodeBody(body);
-    if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
-    return [
-      answer.start(headersForClient(response.headers)),
-      answer.chunk([payload], true),
-      answer.finish(exchange.outcome()),
-    ];
+    return { body, headers: response.headers };
   } finally {
     response.cancel();
   }
+}
+
+/** The answers to several requests, in their order; the first failure stops the rest. */
+async function allOf<T, R>(requests: readonly T[], ask: (request: T) => Promise<R>): Promise<R[]> {
+  const answers: R[] = [];
+  const queue = requests.entries();
+  let failed = false;
+  const work = async (): Promise<void> => {
+    for (const [index, request] of queue) {
+      if (failed) return;
+      answers[index] = await ask(request);
+    }
+  };
+  const lanes = Array.from({ length: Math.min(maxAtOnce, requests.length) }, work);
+  try {
+    await Promise.all(lanes);
+  } catch (error) {
+    failed = true;
+    await Promise.allSettled(lanes);
+    throw error;
+  }
+  return answers;
 }
 
 /** Yields the events of a stream, and frees its connection at the end. */

@@ -114,8 +114,8 @@ test("what is not built, unknown or not set is reported by name", async (t) => {
     ],
     [
       "a provider",
-      model("model: sagemaker/a"),
-      "model_list[0] (m): provider sagemaker is not built yet; the deployment is left out",
+      model("model: aws_polly/a"),
+      "model_list[0] (m): provider aws_polly is not built yet; the deployment is left out",
     ],
     [
       "a fallback to nothing",

@@ -17,6 +17,8 @@ export interface ProviderRow {
   readonly baseUrlVariables: readonly string[];
   /** Whether it answers only calls that carry a key. */
   readonly needsKey: boolean;
+  /** Finds credentials by itself where none are set. */
+  readonly ambientCredentials?: boolean;
   /** Needs no key, and is served before anything of it is set. */
   readonly alwaysServed?: boolean;
   /** Nobody bills for it: its models cost 0 unless the configuration says otherwise. */
@@ -62,10 +64,11 @@ export function routerRow(row: CatalogRow, adapterRow?: Uint8Array): ProviderRow
     keyVariables: row.key_variables,
     baseUrlVariables: row.base_url_variables,
     needsKey: row.needs_key,
+    ambientCredentials: row.ambient_credentials,
     alwaysServed: row.always_served || adapterRow !== undefined,
     free: row.free,
     priceId: row.price_id,
-    modelNames: row.kind === "openai" ? row.model_names : [],
+    modelNames: row.kind === "openai" ? row.model_names : row.price_names,
     basePath: row.root_path,
     bareNames: row.bare_names,
     settings: row.settings,

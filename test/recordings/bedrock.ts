@@ -1,7 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import { AwsEventStreamSplitter } from "../../services/provider-adapter/aws-eventstream.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../services/provider-adapter/provider.ts";
 import { bedrock } from "../../services/provider-adapter/providers/bedrock/bedrock.ts";
 import {
@@ -11,16 +10,18 @@ import {
   parseObject,
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
+import { replayBedrockInvoke } from "./bedrock-invoke.ts";
 import { replayBedrockTwins } from "./bedrock-twins.ts";
 import { readChunks, readCompletion } from "./chat-answer.ts";
+import { bytesOf, decode, headersOf } from "./recorded-bedrock.ts";
 import { type RecordedConverse, readConverse } from "./recorded-converse.ts";
 import { type Recording, type ReplayResult, readRecordings, recordingsFolder, replay } from "./recording.ts";
 import { readSse } from "./sse-reading.ts";
 
 /**
  * Replays recorded Converse traffic through the provider `bedrock`, without a network, answered to a chat completion
- * client and to a Messages client. What the recordings hold is read here by code of its own. Run it:
- * `node test/recordings/bedrock.ts [folder]`. Bedrock's Invoke API is not built; its recordings are not replayed.
+ * client and to a Messages client, and what was recorded of Bedrock's other methods. What the recordings hold is read here
+ * by code of its own. Run it: `node test/recordings/bedrock.ts [folder]`.
  */
 export function replayBedrock(folder: string = recordingsFolder): ReplayResult[] {
   const exchanges = readRecordings(folder, "bedrock").filter(({ endpoint }) => endpoint.startsWith("bedrock.converse"));
@@ -38,6 +39,7 @@ export function replayBedrock(folder: string = recordingsFolder): ReplayResult[]
       exchanges.filter(({ response }) => numberOf(response.status) >= 400),
       checkError,
     ),
+    ...replayBedrockInvoke(folder),
     replayBedrockTwins(folder, new Map(exchanges.map((exchange) => [exchange.id, exchange]))),
   ];
 }
@@ -48,7 +50,7 @@ function callOf(recording: Recording, operation: Operation, body: JsonObject): P
   return {
     operation,
     stream: recording.response.kind === "aws-eventstream",
-    model: recording.model || "amazon.nova-lite-v1:0",
+    model: `converse/${recording.model || "amazon.nova-lite-v1:0"}`,
     body: Buffer.from(JSON.stringify(body)),
     contentType: "application/json",
     baseUrl: "",
@@ -61,24 +63,6 @@ function callOf(recording: Recording, operation: Operation, body: JsonObject): P
     allowedParams: [],
     createdAt: 1,
   };
-}
-
-function bytesOf({ response }: Recording): Buffer {
-  const base64 = textOf(response.body_base64);
-  return base64 === "" ? Buffer.from(textOf(response.body)) : Buffer.from(base64, "base64");
-}
-
-/** Serves the body in pieces of a size. */
-function decode(recording: Recording, exchange: Exchange, size: number): string {
-  const body = bytesOf(recording);
-  if (recording.response.kind !== "aws-eventstream") return Buffer.from(exchange.decodeBody(body)).toString();
-  const splitter = new AwsEventStreamSplitter();
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < body.length; at += size) {
-    payloads.push(...exchange.decodeEvents(splitter.push(body.subarray(at, at + size))));
-  }
-  splitter.end();
-  return Buffer.concat([...payloads, ...exchange.finish()]).toString();
 }
 
 function checkChatAnswer(recording: Recording, sizes: readonly number[]): void {
@@ -183,10 +167,7 @@ function streamedBlocks(text: string): JsonObject[] {
 
 function checkError(recording: Recording): void {
   const status = numberOf(recording.response.status);
-  const headers = Object.fromEntries(
-    Object.entries(objectOf(recording.response.headers)).map(([name, value]) => [name, textOf(value)]),
-  );
-  const error = bedrock.classifyError(status, headers, bytesOf(recording));
+  const error = bedrock.classifyError(status, headersOf(recording), bytesOf(recording));
   strictEqual(error.message, textOf(parseObject(textOf(recording.response.body))?.message));
   strictEqual(error.retryable, false);
   strictEqual(error.httpStatus, /Signature/.test(error.message) ? 401 : status);

@@ -57,8 +57,6 @@ const endpoints: Readonly<Record<string, { readonly path: string; readonly minim
 
 /** Why exchanges are left out, but for those that their provider replays alone. */
 const leftOut: Readonly<Record<string, string>> = {
-  "bedrock.invoke": "Bedrock is spoken to over Converse, not Invoke",
-  "bedrock.invoke-stream": "Bedrock is spoken to over Converse, not Invoke",
   "cohere.generate": "Cohere is spoken to over chat of version 2",
   "cohere.v1.chat": "the first version of chat is Cohere's former one, and Writer's own",
   "gemini.embedContent": "AI Studio is asked for several embeddings at once, over batchEmbedContents",

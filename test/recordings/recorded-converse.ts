@@ -63,7 +63,7 @@ function readBlock(recorded: RecordedConverse, block: JsonObject): void {
 
 function readStream(recorded: RecordedConverse, bytes: Buffer): void {
   const inputs = new Map<number, { text: string; tool: RecordedConverse["tools"][number] }>();
-  for (const event of payloads(bytes)) {
+  for (const event of framePayloads(bytes)) {
     const index = numberOf(event.contentBlockIndex);
     const delta = objectOf(event.delta);
     const { toolUseId, name, type } = objectOf(objectOf(event.start).toolUse);
@@ -83,8 +83,8 @@ function readStream(recorded: RecordedConverse, bytes: Buffer): void {
   for (const { text, tool } of inputs.values()) if (text !== "") tool.input = JSON.parse(text);
 }
 
-/** Prelude of 12 bytes, headers, payload, checksum of 4. */
-function payloads(bytes: Buffer): JsonObject[] {
+/** What the frames of a stream hold: prelude of 12 bytes, headers, payload, checksum of 4. */
+export function framePayloads(bytes: Buffer): JsonObject[] {
   const found: JsonObject[] = [];
   for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at)) {
     const start = at + 12 + bytes.readUInt32BE(at + 4);

@@ -10,6 +10,7 @@ import { mock } from "./mock/mock.ts";
 import { ollamaChat } from "./ollama-chat/ollama-chat.ts";
 import { createOpenAiCompatibleProviders } from "./openai-compatible/provider.ts";
 import { createRetrievalProviders } from "./retrieval/retrieval.ts";
+import { sagemakerProviders } from "./sagemaker/sagemaker.ts";
 import { vertexAi } from "./vertex-ai/vertex-ai.ts";
 
 /** Every provider there is, by id. */
@@ -21,6 +22,7 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     azure,
     azureAi,
     bedrock,
+    ...sagemakerProviders,
     cohere,
     ollamaChat,
     gemini,

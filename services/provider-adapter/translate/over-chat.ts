@@ -49,8 +49,8 @@ export function createOverChat(inner: Exchange, provider: ChatProvider, dialect:
       return inner.progress ?? "open";
     },
 
-    decodeBody(bytes) {
-      const completion = parseObject(decodeText(inner.decodeBody(bytes)));
+    decodeBody(bytes, headers) {
+      const completion = parseObject(decodeText(inner.decodeBody(bytes, headers)));
       if (completion === undefined || !Array.isArray(completion.choices)) {
         throw broken(provider, "answered with something that is no chat completion");
       }

@@ -115,7 +115,8 @@ export function createDeploymentFactory(parts: DeploymentParts): DeploymentFacto
 /** A variable to name in the error, where a key is needed and there is none. An address of one's own may need none. */
 function missingVariable(config: DeploymentConfig, provider: ProviderRow): string | undefined {
   if (config.missingVariable !== undefined) return config.missingVariable;
-  if (!provider.needsKey || config.baseUrl !== "" || config.mockResponse !== undefined) return undefined;
+  if (!provider.needsKey || provider.ambientCredentials === true) return undefined;
+  if (config.baseUrl !== "" || config.mockResponse !== undefined) return undefined;
   return provider.keyVariables[0];
 }
 

@@ -130,3 +130,16 @@ test("a provider that needs no key answers at an address that somebody gave, not
   const own = "providers: [{ id: acme, base_url: 'http://acme/v1', needs_key: false }]";
   assert.equal(registryOf(own, {}).resolve("acme/x")?.deployments[0]?.provider, "acme");
 });
+
+test("a provider that finds credentials by itself needs a setting, or a deployment, and no key", () => {
+  const name = "bedrock/us.amazon.nova-lite-v1:0";
+  assert.equal(registryOf("{}", {}).resolve(name), undefined);
+  assert.equal(registryOf("{}", {}).missingVariable(name), "AWS_BEARER_TOKEN_BEDROCK");
+  const placed = registryOf("{}", { AWS_REGION: "eu-west-1" });
+  assert.equal(placed.missingVariable(name), undefined);
+  assert.equal(placed.resolve(name)?.deployments[0]?.missingVariable, undefined);
+  const role = "litellm_params: {model: 'bedrock/a.b', aws_role_name: 'arn:x', aws_session_name: s}";
+  const [deployment] = registryOf(`model_list: [{model_name: m, ${role}}]`, {}).resolve("m")?.deployments ?? [];
+  assert.deepEqual(deployment?.target.settings, { aws_role_name: "arn:x", aws_session_name: "s" });
+  assert.equal(deployment?.missingVariable, undefined);
+});

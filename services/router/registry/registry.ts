@@ -95,7 +95,8 @@ function createGroupMaker(parts: DeploymentParts) {
   const factory = createDeploymentFactory(parts);
   const isSetUp = (provider: ProviderRow): boolean => {
     const found = parts.env.providers.get(provider.id);
-    if (provider.needsKey) return found?.credential !== undefined;
+    const isSet = Object.keys(found?.settings ?? {}).length > 0;
+    if (provider.needsKey) return found?.credential !== undefined || (provider.ambientCredentials === true && isSet);
     return provider.alwaysServed === true || found?.credential !== undefined || (found?.baseUrl ?? "") !== "";
   };
 

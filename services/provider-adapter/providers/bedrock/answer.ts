@@ -42,13 +42,13 @@ function stopReasonOf(stopReason: string): string {
   return stopReasons[stopReason] ?? "end_turn";
 }
 
-/** Anthropic's `usage`: both count cached input apart from input. */
+/** Anthropic's `usage`: both count cached input apart from input. Nova over Invoke has names of its own for it. */
 export function messageUsage(usage: JsonObject): JsonObject {
   const counts: JsonObject = {
     input_tokens: numberOf(usage.inputTokens),
     output_tokens: numberOf(usage.outputTokens),
-    cache_read_input_tokens: numberOf(usage.cacheReadInputTokens),
-    cache_creation_input_tokens: numberOf(usage.cacheWriteInputTokens),
+    cache_read_input_tokens: numberOf(usage.cacheReadInputTokens ?? usage.cacheReadInputTokenCount),
+    cache_creation_input_tokens: numberOf(usage.cacheWriteInputTokens ?? usage.cacheWriteInputTokenCount),
   };
   const details = objectsOf(usage.cacheDetails);
   if (details.length > 0) {

@@ -1,106 +1,27 @@
 import type { UpstreamErrorInit } from "#chassis/errors.ts";
-import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { EventStreamMessage } from "../../aws-eventstream.ts";
-import { decodeText, numberOf, parseObject, textOf } from "../../translate/json-reading.ts";
-import { retryAfterMsOf } from "../retry-after.ts";
-import { kindOfStatus } from "../status-kind.ts";
+import { classifyAwsError, classifyAwsException } from "../aws-errors.ts";
+import { malformed } from "../malformed.ts";
 
 export const providerId = "bedrock";
 
-/** The HTTP status of every exception. https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html */
-const statusOfException: Readonly<Record<string, number>> = {
-  validationexception: 400,
-  accessdeniedexception: 403,
-  resourcenotfoundexception: 404,
-  modeltimeoutexception: 408,
-  modelerrorexception: 424,
-  modelstreamerrorexception: 424,
-  throttlingexception: 429,
-  modelnotreadyexception: 429,
-  servicequotaexceededexception: 400,
-  internalserverexception: 500,
-  serviceunavailableexception: 503,
-};
+const service = { id: providerId, name: "Bedrock" };
 
-const kinds: Readonly<Record<number, UpstreamErrorKind>> = {
-  ...kindOfStatus,
-  424: UpstreamErrorKind.INTERNAL,
-  500: UpstreamErrorKind.UNAVAILABLE,
-};
-
-/** What the text of a 400 tells beyond its status; the phrases are Bedrock's and its models'. */
-const phrases: readonly (readonly [RegExp, UpstreamErrorKind])[] = [
-  [
-    /too many (?:input )?tokens|(?:input|prompt) is too long|expected maxLength|input tokens exceed|exceeds? (?:the )?(?:context|maximum (?:length|number of tokens))/i,
-    UpstreamErrorKind.CONTEXT_WINDOW,
-  ],
-  [/content filtering policy|blocked by (?:our )?(?:content|guardrail)/i, UpstreamErrorKind.CONTENT_POLICY],
-];
-
-/** AWS answers 403 both for keys that are no good and for what the keys may not do; the exception tells which. */
-const badKeys =
-  /InvalidSignature|UnrecognizedClient|ExpiredToken|IncompleteSignature|MissingAuthentication|InvalidClientToken|security token|Signature expired|API Key/i;
-
-type Headers = Readonly<Record<string, string>>;
-
-/** Reads a failed answer: `{"message"}` with the exception in `x-amzn-errortype`, or whatever a proxy sent. */
-export function classifyError(status: number, headers: Headers, body: Uint8Array): UpstreamErrorInit {
-  const answer = parseObject(decodeText(body));
-  const said = textOf(answer?.message) || textOf(answer?.Message) || textOf(answer?.errorMessage);
-  const exception = exceptionName(headers["x-amzn-errortype"] ?? textOf(answer?.__type));
-  const message = said || `Bedrock answered ${status}`;
-  const kind = kindOf(status, exception, message);
-  const retryAfterMs = retryAfterMsOf(headers);
-  return {
-    kind,
-    httpStatus: kind === UpstreamErrorKind.AUTHENTICATION ? 401 : status,
-    provider: providerId,
-    retryable: isRetryable(status),
-    message,
-    code: exception,
-    type: exception,
-    body,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  };
+/** Reads a failed answer. */
+export function classifyError(
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): UpstreamErrorInit {
+  return classifyAwsError(service, status, headers, body);
 }
 
 /** Reads an exception that came as a message of a stream. */
-export function classifyException({ headers, payload }: EventStreamMessage): UpstreamErrorInit {
-  const exception = exceptionName(headers.get(":exception-type") ?? headers.get(":error-code") ?? "");
-  const body = parseObject(decodeText(payload));
-  const status = statusOfException[exception.toLowerCase()] ?? (numberOf(body?.originalStatusCode) || 500);
-  const message = headers.get(":error-message") ?? "";
-  const bytes = payload.length > 0 ? payload : Buffer.from(JSON.stringify({ message }));
-  return classifyError(status, { "x-amzn-errortype": exception }, bytes);
+export function classifyException(message: EventStreamMessage): UpstreamErrorInit {
+  return classifyAwsException(service, message);
 }
 
-/** An answer that is not what the protocol says: worth another try, because a healthy upstream would not send it. */
+/** An answer that is not what the protocol says. */
 export function brokenAnswer(message: string): UpstreamErrorInit {
-  return {
-    kind: UpstreamErrorKind.BAD_GATEWAY,
-    httpStatus: 502,
-    provider: providerId,
-    retryable: true,
-    message,
-  };
-}
-
-/** `com.amazon.coral.service#ValidationException:http://…` says ValidationException. */
-function exceptionName(text: string): string {
-  return (text.split(":", 1)[0] ?? "").split("#").at(-1)?.trim() ?? "";
-}
-
-function kindOf(status: number, exception: string, message: string): UpstreamErrorKind {
-  if ((status === 403 || status === 400) && badKeys.test(`${exception} ${status === 403 ? message : ""}`)) {
-    return UpstreamErrorKind.AUTHENTICATION;
-  }
-  if (status === 400 || status === 413) {
-    return phrases.find(([phrase]) => phrase.test(message))?.[1] ?? UpstreamErrorKind.BAD_REQUEST;
-  }
-  return kinds[status] ?? (status >= 500 ? UpstreamErrorKind.UNAVAILABLE : UpstreamErrorKind.BAD_REQUEST);
-}
-
-/** 424 is a model that failed to process the request, which it may do better the next time. */
-function isRetryable(status: number): boolean {
-  return status === 408 || status === 424 || status === 429 || status >= 500;
+  return malformed(providerId, message);
 }

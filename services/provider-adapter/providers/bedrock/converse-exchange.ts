@@ -1,6 +1,5 @@
 import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { readEventStreamMessage } from "../../aws-eventstream.ts";
 import type { Exchange, JsonObject, Outcome, ProviderCall } from "../../provider.ts";
 import { finishReasonOf } from "../../translate/finish-reason.ts";
 import { decodeText, isObject, objectOf, parseObject, textOf } from "../../translate/json-reading.ts";
@@ -8,9 +7,11 @@ import { MessageUsage } from "../../translate/messages-to-chat/message-usage.ts"
 import { converseToMessage } from "./answer.ts";
 import { withBetas } from "./anthropic-betas.ts";
 import { type BedrockModel, bedrockModel } from "./bedrock-model.ts";
-import { brokenAnswer, classifyError, classifyException } from "./classify-error.ts";
+import { brokenAnswer, classifyError } from "./classify-error.ts";
+import { readEvent } from "./event-frames.ts";
+import { novaBody, readNovaEvent } from "./nova-invoke.ts";
 import { ConverseEvents } from "./stream.ts";
-import { upstreamRequest } from "./upstream-request.ts";
+import { invokeHeaders, upstreamRequest } from "./upstream-request.ts";
 
 /** Length of a delta's payload without its text and padding, and bytes of text for a token: for an aborted stream. */
 const deltaEnvelope = 80;
@@ -30,7 +31,7 @@ export interface ConverseDialect {
 /** Makes a dialect for the client's parsed body. */
 export type DialectMaker = (body: JsonObject, model: BedrockModel, usage: MessageUsage) => ConverseDialect;
 
-/** A call over Converse, in the client's dialect. */
+/** A call over Converse, or of Nova over Invoke, in the client's dialect. */
 export function createConverseExchange(call: ProviderCall, id: string, makeDialect: DialectMaker): Exchange {
   return new ConverseExchange(call, id, makeDialect);
 }
@@ -43,6 +44,8 @@ class ConverseExchange implements Exchange {
   readonly #dialect: ConverseDialect;
   readonly #usage = new MessageUsage();
   readonly #events: ConverseEvents;
+  /** Nova speaks Converse's words over Invoke too. */
+  readonly #invokes: boolean;
   #out: Uint8Array[] = [];
   #stopReason = "";
   #contentBytes = 0;
@@ -55,7 +58,11 @@ class ConverseExchange implements Exchange {
     this.#model = bedrockModel(call.model);
     this.#dialect = makeDialect(body, this.#model, this.#usage);
     const converse = withBetas(this.#dialect.body, call.headers["anthropic-beta"], this.#model);
-    this.request = upstreamRequest(call, this.#model, Buffer.from(JSON.stringify(converse)));
+    this.#invokes = this.#model.api === "invoke";
+    const bytes = Buffer.from(JSON.stringify(this.#invokes ? novaBody(converse) : converse));
+    this.request = this.#invokes
+      ? upstreamRequest(call, this.#model, "invoke", bytes, invokeHeaders(converse))
+      : upstreamRequest(call, this.#model, "converse", bytes);
     this.#events = new ConverseEvents(id, this.#model.id, (event) => this.#take(event));
   }
 
@@ -79,18 +86,15 @@ class ConverseExchange implements Exchange {
 
   decodeEvents(events: readonly Uint8Array[]): Uint8Array[] {
     this.#out = [];
-    for (const bytes of events) {
-      const message = readEventStreamMessage(bytes);
-      const kind = message.headers.get(":message-type");
-      if (kind === "exception" || kind === "error") throw upstreamError(classifyException(message));
-      const event = parseObject(decodeText(message.payload));
-      if (event === undefined) throw upstreamError(brokenAnswer("Bedrock sent an event that is not JSON"));
-      const type = message.headers.get(":event-type") ?? "";
+    for (const frame of events) {
+      const event = this.#invokes ? readNovaEvent(frame) : readEvent(frame);
+      if (event === undefined) continue;
+      const { type, payload, bytes } = event;
       if (type === "contentBlockDelta") {
         // `p` is padding that hides the length of the text.
-        this.#contentBytes += Math.max(1, message.payload.length - textOf(event.p).length - deltaEnvelope);
+        this.#contentBytes += Math.max(1, bytes - textOf(payload.p).length - deltaEnvelope);
       }
-      this.#events.push(type, event);
+      this.#events.push(type, payload);
     }
     return this.#out;
   }

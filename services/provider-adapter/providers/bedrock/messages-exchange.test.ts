@@ -7,7 +7,7 @@ import { objectOf, objectsOf } from "../../translate/json-reading.ts";
 import { bodyObject, payloadObjects, providerCall, texts } from "../../translate/testing/provider-call.ts";
 import { bedrock } from "./bedrock.ts";
 
-const model = "us.anthropic.claude-sonnet-4-20250514-v1:0";
+const model = "converse/us.anthropic.claude-sonnet-4-20250514-v1:0";
 
 function begin(stream: boolean): Exchange {
   const body = { model: "group", max_tokens: 10, messages: [{ role: "user", content: "Hello" }] };

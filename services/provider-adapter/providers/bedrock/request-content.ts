@@ -33,11 +33,14 @@ export class ConverseContent {
     this.#model = model;
   }
 
-  /** The messages of a request; consecutive ones of one role become one, because Bedrock wants the roles to alternate. */
+  /**
+   * The messages of a request; consecutive ones of one role become one, because Bedrock wants the roles to alternate. A
+   * system message in the middle keeps its place as the user's: Bedrock has no other role.
+   */
   messages(messages: JsonValue | undefined): JsonObject[] {
     const turns: { role: string; content: JsonObject[] }[] = [];
     for (const message of objectsOf(messages)) {
-      const role = textOf(message.role);
+      const role = message.role === "assistant" ? "assistant" : "user";
       const content = this.blocks(message.content);
       const last = turns.at(-1);
       if (last?.role === role) last.content.push(...content);

@@ -4,6 +4,7 @@ import { isObject, objectOf, textOf } from "../../translate/json-reading.ts";
 import { withoutCounterpart } from "../../translate/neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../../translate/unsupported-parameter.ts";
 import type { BedrockModel } from "./bedrock-model.ts";
+import { tierOf } from "./upstream-request.ts";
 
 /** OpenAI's parameters without a counterpart at Converse, each with the values that ask for nothing. */
 const unsupported = withoutCounterpart(
@@ -129,11 +130,10 @@ export function inferenceConfig(
   return Object.keys(config).length > 0 ? config : undefined;
 }
 
-/** OpenAI's and Bedrock's service tiers; `auto` and `standard_only` ask for what there is anyway. */
+/** The tier of a request; undefined where none is asked for. */
 export function serviceTier(tier: JsonValue | undefined): JsonObject | undefined {
-  return tier === "default" || tier === "flex" || tier === "priority" || tier === "reserved"
-    ? { type: tier }
-    : undefined;
+  const type = tierOf(tier);
+  return type === undefined ? undefined : { type };
 }
 
 /** Nova's efforts. https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html */
@@ -155,7 +155,7 @@ export function reasoningFields(
   if (effort === "" || effort === "none" || effort === "disable" || effort === "auto" || effort === "default")
     return {};
   const capped = novaEfforts[effort] ?? "high";
-  if (model.family === "nova" && model.id.includes("nova-2")) {
+  if (model.reasonsByLevel) {
     return { reasoningConfig: { type: "enabled", maxReasoningEffort: capped } };
   }
   if (model.family === "openai") return { reasoning_effort: capped };

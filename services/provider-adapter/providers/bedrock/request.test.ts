@@ -316,21 +316,52 @@ test("a Messages request", () => {
   throws(() => messagesToConverse({ messages: [], mcp_servers: [{}] }, bedrockModel(haiku), settings), /mcp_servers/);
 });
 
-test("names of models", () => {
-  const cases: readonly [string, string, string][] = [
-    ["anthropic.claude-v2", "anthropic.claude-v2", ""],
-    ["converse/us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0", ""],
-    ["eu-west-1/anthropic.claude-v2", "anthropic.claude-v2", "eu-west-1"],
-    ["us-gov-west-1/converse/a.b", "a.b", "us-gov-west-1"],
-    [
-      "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc",
-      "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc",
-      "eu-west-3",
-    ],
+test("a system message in the middle keeps its place", () => {
+  const messages = ["user", "assistant", "system"].map((role) => ({ role, content: role }));
+  const body = messagesToConverse({ messages, max_tokens: 1 }, bedrockModel(haiku), providerCall({}, { model: haiku }));
+  const turns = [
+    ["user", "user"],
+    ["assistant", "assistant"],
+    ["user", "system"],
   ];
-  for (const [name, id, region] of cases) {
-    const model = bedrockModel(name);
-    deepStrictEqual([model.id, model.region], [id, region]);
+  deepStrictEqual(
+    body.messages,
+    turns.map(([role, text]) => ({ role, content: [{ text }] })),
+  );
+});
+
+test("names of models", () => {
+  const profile = "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc";
+  const imported = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abc";
+  const cases: readonly [name: string, id: string, region: string, api: string, format: string][] = [
+    ["anthropic.claude-v2", "anthropic.claude-v2", "", "", "claude-text"],
+    ["converse/us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0", "", "converse", "nova"],
+    ["invoke/us.anthropic.claude-opus-4-6-v1", "us.anthropic.claude-opus-4-6-v1", "", "invoke", "messages"],
+    ["eu-west-1/meta.llama3-8b-v1:0", "meta.llama3-8b-v1:0", "eu-west-1", "", "llama"],
+    ["us-gov-west-1/converse/a.b", "a.b", "us-gov-west-1", "converse", "openai"],
+    [
+      "invoke/us-east-1/mistral.mistral-7b-instruct-v0:2",
+      "mistral.mistral-7b-instruct-v0:2",
+      "us-east-1",
+      "invoke",
+      "mistral",
+    ],
+    ["amazon.titan-tg1-large", "amazon.titan-tg1-large", "", "invoke", "titan"],
+    [`llama/${imported}`, imported, "us-east-1", "invoke", "llama"],
+    [`deepseek_r1/${imported}`, imported, "us-east-1", "invoke", "deepseek"],
+    [`qwen3/${imported}`, imported, "us-east-1", "invoke", "qwen"],
+    [`openai/${imported}`, imported, "us-east-1", "invoke", "openai"],
+    [`nova-2/${imported}`, imported, "us-east-1", "", "nova"],
+    [profile, profile, "eu-west-3", "", "openai"],
+  ];
+  for (const [name, ...expected] of cases) {
+    const { id, region, api, format } = bedrockModel(name);
+    deepStrictEqual([id, region, api, format], expected, name);
   }
-  for (const name of ["", "converse/", "invoke/anthropic.claude-v2", "agent/x/y"]) throws(() => bedrockModel(name));
+  deepStrictEqual(
+    [bedrockModel(`nova/${imported}`).family, bedrockModel(`nova-2/${imported}`).reasonsByLevel],
+    ["nova", true],
+  );
+  for (const name of ["", "converse/", "invoke/", "agent/x/y", "agentcore/x"])
+    throws(() => bedrockModel(name), /bedrock\/<model id>/);
 });

@@ -10,7 +10,7 @@ const keys = new Secret(JSON.stringify({ aws_access_key_id: "AKID", aws_secret_a
 
 function request(changes: Partial<ProviderCall>) {
   const call = providerCall({}, { model: "a.b-v1:0", credential: keys, ...changes });
-  return upstreamRequest(call, bedrockModel(call.model), call.body);
+  return upstreamRequest(call, bedrockModel(call.model), "converse", call.body);
 }
 
 test("region and address", () => {
@@ -27,6 +27,11 @@ test("region and address", () => {
     [
       { baseUrl: "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com", stream: true },
       "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com/model/a.b-v1%3A0/converse-stream",
+      "eu-west-3",
+    ],
+    [
+      { settings: { model_id: "arn:aws:bedrock:eu-west-3:1:application-inference-profile/a", aws_region_name: "x" } },
+      "https://bedrock-runtime.eu-west-3.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aeu-west-3%3A1%3Aapplication-inference-profile%2Fa/converse",
       "eu-west-3",
     ],
     [
@@ -50,8 +55,28 @@ test("credentials", () => {
   const given = request({ headers: { authorization: "Custom x", "anthropic-beta": "b", "x-own": "1" } });
   deepStrictEqual([given.headers.authorization, given.awsScope], ["Custom x", undefined]);
   deepStrictEqual([given.headers["anthropic-beta"], given.headers["x-own"]], [undefined, "1"]);
-  const half = new Secret('{"aws_access_key_id":"AKID"}');
-  for (const credential of [undefined, half]) throws(() => request({ credential }), /AWS_SECRET_ACCESS_KEY/);
   throws(() => request({ credential: new Secret("two words") }), /no header can carry/);
-  strictEqual(request({ credential: undefined, baseUrl: "http://own" }).headers.authorization, undefined);
+});
+
+test("who signs", () => {
+  const none = undefined;
+  const half = new Secret('{"aws_access_key_id":"AKID"}');
+  const baseUrl = "http://own";
+  const cases: readonly [string, Partial<ProviderCall>, boolean][] = [
+    ["keys", { baseUrl }, true],
+    ["nothing at AWS' own address: the keys are found", { credential: none }, true],
+    ["half a pair", { credential: half }, true],
+    [
+      "AWS' other addresses",
+      { credential: none, baseUrl: "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com" },
+      true,
+    ],
+    ["a gateway that signs itself", { credential: none, baseUrl }, false],
+    ["a host with a like name", { credential: none, baseUrl: "https://amazonaws.com.evil.example" }, false],
+    ["a role", { credential: none, baseUrl, settings: { aws_role_name: "arn:x" } }, true],
+    ["a profile", { credential: none, baseUrl, settings: { aws_profile_name: "p" } }, true],
+    ["a web identity", { credential: new Secret('{"aws_web_identity_token":"t"}'), baseUrl }, true],
+  ];
+  for (const [name, changes, signs] of cases) strictEqual(request(changes).awsScope !== undefined, signs, name);
+  throws(() => request({ settings: { aws_region_name: "evil.example/" } }), /aws_region_name/);
 });

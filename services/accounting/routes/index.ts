@@ -18,8 +18,8 @@ export function accountingRoutes(
   telemetry: AccountingTelemetry,
 ): Implementation[] {
   const { database, clock, config } = context;
-  const { leaseTtlMs, rateHoldMs } = config;
-  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs });
+  const { leaseTtlMs, rateHoldMs, timeZone } = config;
+  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs, timeZone });
   return [
     implement(QuotaService, {
       lease: leaseRoute(desk, context, notices, telemetry),

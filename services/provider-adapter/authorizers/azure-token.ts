@@ -93,5 +93,7 @@ function statusOf(cause: unknown): number | undefined {
 function isNetworkFailure(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false;
   const told = `${cause.name} ${"code" in cause ? String(cause.code) : ""} ${cause.message}`;
-  return /AbortError|REQUEST_SEND_ERROR|network_error|endpoints_resolution_error|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET/.test(told);
+  return /AbortError|REQUEST_SEND_ERROR|network_error|endpoints_resolution_error|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET/.test(
+    told,
+  );
 }

@@ -34,6 +34,8 @@ import { objectOf, parseObject } from "../translate/json-reading.ts";
 const left: Readonly<Record<string, string>> = {
   jina_ai: "embeddings and rerank alone",
   mock: "answers by itself",
+  replicate: "an answer takes several requests, and a stream counts no tokens",
+  triton: "counts no tokens, and its streams have no end of their own",
   voyage: "embeddings and rerank alone",
 };
 

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { upstreamError } from "#chassis/errors.ts";
 import type { InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { mediaType, readBody } from "./answer-body.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
 import { AwsEventStreamSplitter } from "./aws-eventstream.ts";
 import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
+import { followed } from "./follow-up.ts";
 import type { InferAnswer } from "./infer-answer.ts";
 import { NdjsonSplitter } from "./ndjson.ts";
 import type { Exchange, Framing, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
@@ -54,11 +56,13 @@ export async function openAnswer(
     const payload = several.decode(answers);
     return [answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())];
   }
-  const response = await send(exchange.request);
+  const response = await followed(await send(exchange.request), exchange, upstream, config.maxBodyBytes, signal);
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return streamed(config, exchange, response, provider, answer);
   }
-  const { body, headers } = await readWhole(config, provider, response);
+  const whole = await readWhole(config, provider, response);
+  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, whole, answer);
+  const { body, headers } = whole;
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
   if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
@@ -77,6 +81,22 @@ async function readWhole(config: AdapterConfig, provider: Provider, response: Up
   } finally {
     response.cancel();
   }
+}
+
+/** The stream that a whole answer makes, where the provider may send one. */
+function toldAsStream(
+  exchange: Exchange,
+  { body, headers }: WholeAnswer,
+  answer: InferAnswer,
+): readonly InferResponse[] {
+  const payloads = exchange.decodeWhole?.(body) ?? [];
+  const closing = exchange.finish();
+  return [
+    answer.start(headersForClient(headers)),
+    answer.chunk(payloads, false),
+    answer.chunk(closing, true),
+    answer.finish(exchange.outcome()),
+  ];
 }
 
 /** The answers to several requests, in their order; the first failure stops the rest. */
@@ -180,34 +200,10 @@ function decodeRest(exchange: Exchange, event: Uint8Array, provider: Provider): 
 /** Types that are certainly no event stream; others may be one under a wrong name. */
 const notAStream = new Set(["application/json", "text/html", "application/problem+json"]);
 
-function mediaType({ headers }: UpstreamAnswer): string {
-  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-}
-
 /** The status counts, whatever becomes of the body. */
 async function failedAnswer(provider: Provider, response: UpstreamAnswer): Promise<Error> {
   const { body } = await readBody(response, maxErrorBytes).catch(() => ({ body: new Uint8Array() }));
   return upstreamError(provider.classifyError(response.status, response.headers, body));
-}
-
-/** Reads a body up to a limit; what is beyond it is left alone. */
-async function readBody(response: UpstreamAnswer, limit: number): Promise<{ body: Uint8Array; complete: boolean }> {
-  const read: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const pieces = await response.read();
-    if (pieces === undefined) return { body: joined(read), complete: true };
-    for (const piece of pieces) {
-      read.push(piece);
-      bytes += piece.length;
-    }
-    if (bytes > limit) return { body: joined(read).subarray(0, limit), complete: false };
-  }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
 }
 
 /** The value, or `late` where it takes longer. */

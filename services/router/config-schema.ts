@@ -161,7 +161,13 @@ export const routerSettingsSchema = z
 
 export const litellmSettingsSchema = z
   .looseObject(
-    { ...fallbackSettings, drop_params: flag, request_timeout: seconds, timezone: text },
+    {
+      ...fallbackSettings,
+      drop_params: flag,
+      request_timeout: seconds,
+      timezone: text,
+      enable_azure_ad_token_refresh: flag,
+    },
     "expected a mapping",
   )
   .nullish();

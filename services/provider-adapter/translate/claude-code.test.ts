@@ -35,7 +35,7 @@ function chats(provider: Provider): boolean {
 }
 
 /** What has no tools at all is nothing for an agent. The mock answers whatever it is sent. */
-const toolless: ReadonlySet<string> = new Set(["perplexity", "sagemaker"]);
+const toolless: ReadonlySet<string> = new Set(["perplexity", "replicate", "sagemaker", "triton"]);
 
 test("no provider refuses what Claude Code sends to any model", () => {
   const models = ["some-model", "gpt-4o", "gemini-2.0-flash", "claude-3-haiku", "o3"];
@@ -56,7 +56,7 @@ test("no provider refuses what Claude Code sends to any model", () => {
   }
   deepStrictEqual(refused, []);
   for (const id of toolless) {
-    for (const body of Object.values(claudeCodeRequests)) throws(() => begin(id, "some-model", body), /tools/, id);
+    for (const body of Object.values(claudeCodeRequests)) throws(() => begin(id, "some-model", body), /tool/, id);
   }
   ok(tried > 1000, `${tried} requests were tried`);
 });

@@ -104,7 +104,19 @@ const openAiRow = z.strictObject({
     completions: path.optional(),
     responses: path.optional(),
     embeddings: path.optional(),
+    rerank: path.optional(),
   }),
+  /** Chat models that have a path of their own: `$1` stands for what the pattern caught of the model's name. */
+  chat_paths: z
+    .array(z.strictObject({ models: pattern, path: z.string().regex(/^[\w.$-]+(?:\/[\w.$-]+)*$/) }))
+    .default([]),
+  /** Where ranks come from another address, `{model}` in it, or in other words than Cohere's. */
+  rerank: z
+    .strictObject({
+      address: address.optional(),
+      form: z.enum(["cohere", "deepinfra", "nvidia"]).default("cohere"),
+    })
+    .optional(),
   /** How the provider spells the models: the first pattern that fits is replaced. */
   model_names: z.array(modelName).default([]),
   /**

@@ -5,6 +5,7 @@ import { type ChatProvider, createMessagesOverChat } from "../../translate/messa
 import { classifyError } from "./errors.ts";
 import { createOpenAiExchange } from "./exchange.ts";
 import type { ProviderRow } from "./provider-row.ts";
+import { createRerankExchange } from "./rerank-exchange.ts";
 
 /** The providers of the catalog that speak OpenAI's format. */
 export function createOpenAiCompatibleProviders(): Provider[] {
@@ -24,10 +25,10 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
   };
   return {
     id: row.id,
-    begin: (call) =>
-      call.operation === Operation.MESSAGES
-        ? createMessagesOverChat(call, chatProvider)
-        : createOpenAiExchange(row, call),
+    begin: (call) => {
+      if (call.operation === Operation.MESSAGES) return createMessagesOverChat(call, chatProvider);
+      return call.operation === Operation.RERANK ? createRerankExchange(row, call) : createOpenAiExchange(row, call);
+    },
     classifyError: (status, headers, body) => classifyError(row.id, status, headers, body),
   };
 }

@@ -1,5 +1,6 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
+import { createOAuthToken } from "./authorizers/oauth-token.ts";
 import type { AuthorizerKind, ProviderCall, UpstreamRequest } from "./provider.ts";
 
 /**
@@ -17,5 +18,9 @@ export type Authorizers = Readonly<Record<AuthorizerKind, Authorizer>>;
 
 /** Every authorizer there is. `now` is the time in milliseconds since 1970. */
 export function createAuthorizers(now: () => number): Authorizers {
-  return { "aws-sigv4": createAwsSigV4(now), "google-token": createGoogleToken(now) };
+  return {
+    "aws-sigv4": createAwsSigV4(now),
+    "google-token": createGoogleToken(now),
+    "oauth-token": createOAuthToken(now),
+  };
 }

@@ -46,11 +46,30 @@ export interface UpstreamRequest {
   readonly body: Uint8Array;
   /** Where the authorizer `aws-sigv4` has to sign it: for which region and service. Absent where a header authorizes it. */
   readonly awsScope?: AwsScope;
+  /** What the authorizer `oauth-token` has to exchange for a token. Absent where a header authorizes it. */
+  readonly tokenGrant?: TokenGrant;
 }
 
 export interface AwsScope {
   readonly region: string;
   readonly service: string;
+}
+
+/** What an access token is given for: a form, posted to a token server. https://www.rfc-editor.org/rfc/rfc6749#section-4 */
+export interface TokenGrant {
+  /** The provider's id, for errors. */
+  readonly provider: string;
+  /** Whose token server it is, for errors: `IBM`, say. */
+  readonly owner: string;
+  readonly url: string;
+  /** The fields of the form, `grant_type` among them. */
+  readonly form: Readonly<Record<string, string | Secret>>;
+  /** What stands behind `Basic` in a header, encoded; absent where the form holds the secret. */
+  readonly basic?: Secret;
+  /** Further headers, small letters; none of them secret. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A header that has to carry a new UUID with every request for a token. */
+  readonly requestIdHeader?: string;
 }
 
 /** What is known of a call at its end; of an aborted one, as far as it came, with `usage.estimated` set. */
@@ -117,7 +136,7 @@ export interface LocalAnswer {
  * What a request needs before it is sent that takes a clock or I/O: a signature, or a token that has to be fetched. The
  * adapter's `authorizers/<kind>.ts` does it.
  */
-export type AuthorizerKind = "aws-sigv4" | "google-token";
+export type AuthorizerKind = "aws-sigv4" | "google-token" | "oauth-token";
 
 /** A question to a provider: how many tokens the input of a call has. */
 export interface TokenCount {

@@ -9,7 +9,8 @@ import { findUpstreamError } from "#chassis/errors.ts";
 import { Secret } from "#chassis/secret.ts";
 import type { UpstreamRequest } from "../provider.ts";
 import { providerCall } from "../translate/testing/provider-call.ts";
-import { type AskTokenServer, createGoogleToken } from "./google-token.ts";
+import { createGoogleToken } from "./google-token.ts";
+import type { AskTokenServer } from "./token-server.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const key = {

@@ -1,90 +1,37 @@
 import { createHash, createSign } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { ConnectError } from "@connectrpc/connect";
-import { upstreamError } from "#chassis/errors.ts";
-import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Authorizer } from "../authorize.ts";
 import { readGoogleCredential } from "../google-credential.ts";
 import type { JsonObject } from "../provider.ts";
-import { numberOf, parseObject, textOf } from "../translate/json-reading.ts";
+import { parseObject, textOf } from "../translate/json-reading.ts";
+import { createTokenCache, type Token } from "./token-cache.ts";
+import { type AskTokenServer, askTokenServer, fetchToken, refusedCredential } from "./token-server.ts";
 
 const scope = "https://www.googleapis.com/auth/cloud-platform";
 const tokenAddress = "https://oauth2.googleapis.com/token";
-/** How long before its end a token is replaced. */
-const marginMs = 5 * 60 * 1000;
-const maxTokens = 100;
-const timeoutMs = 15_000;
-
-interface Token {
-  readonly value: string;
-  /** In milliseconds since 1970. */
-  readonly refreshAt: number;
-}
-
-/** Posts a form to a token server. */
-export type AskTokenServer = (url: string, form: URLSearchParams) => Promise<{ status: number; body: string }>;
+const server = { provider: "vertex_ai", owner: "Google" };
 
 /**
  * Adds an access token of Google's to requests whose credential is a service account's key or a user's refresh token,
- * https://developers.google.com/identity/protocols/oauth2/service-account. Every other request passes as it is. A token is
- * kept until five minutes before its end, at most 100 of them, and fetched once for all calls that wait for it. `now` is
+ * https://developers.google.com/identity/protocols/oauth2/service-account. Every other request passes as it is. `now` is
  * the time in milliseconds since 1970.
  */
 export function createGoogleToken(now: () => number, ask: AskTokenServer = askTokenServer): Authorizer {
-  const tokens = new Map<string, Token>();
-  const waiting = new Map<string, Promise<Token>>();
-
-  const fetchOnce = (id: string, credentials: string): Promise<Token> => {
-    const asked = waiting.get(id);
-    if (asked !== undefined) return asked;
-    const promise = fetchToken(credentials, now(), ask)
-      .then((token) => {
-        const [oldest] = tokens.keys();
-        if (tokens.size >= maxTokens && oldest !== undefined) tokens.delete(oldest);
-        tokens.set(id, token);
-        return token;
-      })
-      .finally(() => waiting.delete(id));
-    waiting.set(id, promise);
-    return promise;
-  };
-
+  const tokens = createTokenCache(now);
   return async (call, request, signal) => {
     const { credentials } = readGoogleCredential(call.credential);
     if (credentials === "") return request;
-    signal.throwIfAborted();
     const id = createHash("sha256").update(credentials).digest("hex");
-    const known = tokens.get(id);
-    const fresh = known !== undefined && now() < known.refreshAt;
-    const token = fresh ? known : await unlessAborted(fetchOnce(id, credentials), signal);
-    return { ...request, headers: { ...request.headers, authorization: `Bearer ${token.value}` } };
+    const token = await tokens(id, () => exchange(credentials, now(), ask), signal);
+    return { ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } };
   };
 }
 
-/** Others may wait for the same token: an aborted call leaves, and the token is fetched all the same. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    signal.addEventListener("abort", leave, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
-}
-
-async function fetchToken(credentials: string, nowMs: number, ask: AskTokenServer): Promise<Token> {
+async function exchange(credentials: string, nowMs: number, ask: AskTokenServer): Promise<Token> {
   const key = await readKey(credentials);
   const address = textOf(key.token_uri) || tokenAddress;
-  const { status, body } = await ask(address, tokenForm(key, address, nowMs)).catch((cause: unknown) => {
-    throw failure("Google's token server cannot be reached", UpstreamErrorKind.CONNECTION, 503, cause);
-  });
-  const answer = parseObject(body) ?? {};
-  const value = textOf(answer.access_token);
-  if (status === 200 && /^[\x21-\x7e]+$/.test(value)) {
-    const lifetimeMs = (numberOf(answer.expires_in) || 3600) * 1000;
-    return { value, refreshAt: nowMs + Math.max(lifetimeMs - marginMs, lifetimeMs / 2) };
-  }
-  if (status >= 500) throw failure(`Google's token server answered ${status}`, UpstreamErrorKind.UNAVAILABLE, 503);
-  const reason = (textOf(answer.error_description) || textOf(answer.error)).slice(0, 200);
-  throw refused(`Google refused the credential of vertex_ai${reason === "" ? "" : `: ${reason}`}`);
+  const form = tokenForm(key, address, nowMs);
+  return fetchToken(server, () => ask(address, form), nowMs);
 }
 
 /** The credential's JSON, which may lie in a file. */
@@ -132,21 +79,6 @@ function base64Url(text: string): string {
   return Buffer.from(text).toString("base64url");
 }
 
-async function askTokenServer(url: string, form: URLSearchParams): Promise<{ status: number; body: string }> {
-  const response = await fetch(url, {
-    method: "POST",
-    body: form,
-    redirect: "error",
-    signal: AbortSignal.timeout(timeoutMs),
-  });
-  return { status: response.status, body: (await response.text()).slice(0, 64 * 1024) };
-}
-
-function refused(message: string): ConnectError {
-  return failure(message, UpstreamErrorKind.AUTHENTICATION, 401);
-}
-
-function failure(message: string, kind: UpstreamErrorKind, httpStatus: number, cause?: unknown): ConnectError {
-  const retryable = kind !== UpstreamErrorKind.AUTHENTICATION;
-  return upstreamError({ kind, httpStatus, provider: "vertex_ai", retryable, message, cause });
+function refused(message: string): Error {
+  return refusedCredential(server.provider, message);
 }

@@ -42,12 +42,13 @@ export interface TokenServer {
  * milliseconds since 1970.
  */
 export async function fetchToken(
-  { provider, owner }: TokenServer,
+  server: TokenServer,
   ask: () => ReturnType<AskTokenServer>,
   nowMs: number,
 ): Promise<Token> {
+  const { provider, owner } = server;
   const { status, body } = await ask().catch((cause: unknown) => {
-    throw failure(provider, `${owner}'s token server cannot be reached`, UpstreamErrorKind.CONNECTION, 503, cause);
+    throw unreachable(server, cause);
   });
   const answer = parseObject(body) ?? {};
   const value = textOf(answer.access_token);
@@ -59,6 +60,11 @@ export async function fetchToken(
   }
   const reason = reasonOf(answer);
   throw refusedCredential(provider, `${owner} refused the credential of ${provider}${reason && `: ${reason}`}`);
+}
+
+/** The error for a token server that does not answer. */
+export function unreachable({ provider, owner }: TokenServer, cause: unknown): ConnectError {
+  return failure(provider, `${owner}'s token server cannot be reached`, UpstreamErrorKind.CONNECTION, 503, cause);
 }
 
 /** The error for a credential that is no good. */

@@ -1,6 +1,7 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
 import { createOAuthToken } from "./authorizers/oauth-token.ts";
+import { createOciSignature } from "./authorizers/oci-signature.ts";
 import type { AuthorizerKind, ProviderCall, UpstreamRequest } from "./provider.ts";
 
 /**
@@ -22,5 +23,6 @@ export function createAuthorizers(now: () => number): Authorizers {
     "aws-sigv4": createAwsSigV4(now),
     "google-token": createGoogleToken(now),
     "oauth-token": createOAuthToken(now),
+    "oci-signature": createOciSignature(now),
   };
 }

@@ -6,6 +6,7 @@ import { bedrock } from "./bedrock/bedrock.ts";
 import { cohere } from "./cohere/cohere.ts";
 import { gemini } from "./gemini/gemini.ts";
 import { mock } from "./mock/mock.ts";
+import { oci } from "./oci/oci.ts";
 import { ollamaChat } from "./ollama-chat/ollama-chat.ts";
 import { createOpenAiCompatibleProviders } from "./openai-compatible/provider.ts";
 import { createRetrievalProviders } from "./retrieval/retrieval.ts";
@@ -24,6 +25,7 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     ollamaChat,
     gemini,
     vertexAi,
+    oci,
     mock,
   ];
   return new Map(providers.map((provider) => [provider.id, provider]));

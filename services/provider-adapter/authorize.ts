@@ -2,6 +2,7 @@ import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
 import { createOAuthToken } from "./authorizers/oauth-token.ts";
 import { createOciSignature } from "./authorizers/oci-signature.ts";
+import { createSapDeployment } from "./authorizers/sap-deployment.ts";
 import type { AuthorizerKind, ProviderCall, UpstreamRequest } from "./provider.ts";
 
 /**
@@ -24,5 +25,6 @@ export function createAuthorizers(now: () => number): Authorizers {
     "google-token": createGoogleToken(now),
     "oauth-token": createOAuthToken(now),
     "oci-signature": createOciSignature(now),
+    "sap-deployment": createSapDeployment(now),
   };
 }

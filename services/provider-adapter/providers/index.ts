@@ -5,11 +5,13 @@ import { azureAi } from "./azure-ai/azure-ai.ts";
 import { bedrock } from "./bedrock/bedrock.ts";
 import { cohere } from "./cohere/cohere.ts";
 import { gemini } from "./gemini/gemini.ts";
+import { gigachat } from "./gigachat/gigachat.ts";
 import { mock } from "./mock/mock.ts";
 import { oci } from "./oci/oci.ts";
 import { ollamaChat } from "./ollama-chat/ollama-chat.ts";
 import { createOpenAiCompatibleProviders } from "./openai-compatible/provider.ts";
 import { createRetrievalProviders } from "./retrieval/retrieval.ts";
+import { sap } from "./sap/sap.ts";
 import { vertexAi } from "./vertex-ai/vertex-ai.ts";
 
 /** Every provider there is, by id. */
@@ -26,6 +28,8 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     gemini,
     vertexAi,
     oci,
+    sap,
+    gigachat,
     mock,
   ];
   return new Map(providers.map((provider) => [provider.id, provider]));

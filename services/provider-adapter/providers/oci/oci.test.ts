@@ -34,7 +34,9 @@ const settings = { oci_region: "eu-frankfurt-1", oci_compartment_id: "ocid1.comp
 
 function begin(body: JsonObject, changes: Partial<ProviderCall> = {}): Exchange {
   const call = { model: "meta.llama-4", credential, settings, callId: "a-b", stream: body.stream === true, ...changes };
-  return oci.begin(providerCall({ model: "group", messages: [user], ...body }, call));
+  return oci.begin(
+    providerCall({ model: "group", ...(body.input === undefined ? { messages: [user] } : {}), ...body }, call),
+  );
 }
 
 const sent = (body: JsonObject, changes: Partial<ProviderCall> = {}) => bodyObject(begin(body, changes).request.body);

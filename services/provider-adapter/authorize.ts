@@ -1,4 +1,5 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
+import { createAzureToken } from "./authorizers/azure-token.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
 import { createOAuthToken } from "./authorizers/oauth-token.ts";
 import { createOciSignature } from "./authorizers/oci-signature.ts";
@@ -22,6 +23,7 @@ export type Authorizers = Readonly<Record<AuthorizerKind, Authorizer>>;
 export function createAuthorizers(now: () => number): Authorizers {
   return {
     "aws-sigv4": createAwsSigV4(now),
+    "azure-token": createAzureToken(now),
     "google-token": createGoogleToken(now),
     "oauth-token": createOAuthToken(now),
     "oci-signature": createOciSignature(now),

@@ -6,7 +6,7 @@ import type { JsonObject } from "../provider.ts";
 import { parseObject, textOf } from "../translate/json-reading.ts";
 import { type AskGoogleLibrary, createGoogleLibrary } from "./google-library.ts";
 import { createTokenCache, type Token } from "./token-cache.ts";
-import { type AskTokenServer, askTokenServer, fetchToken, refusedCredential, unreachable } from "./token-server.ts";
+import { type AskTokenServer, askTokenServer, fetchToken, refusedCredential, tokenFailure } from "./token-server.ts";
 
 const scope = "https://www.googleapis.com/auth/cloud-platform";
 const tokenAddress = "https://oauth2.googleapis.com/token";
@@ -66,7 +66,7 @@ async function byLibrary(askLibrary: AskGoogleLibrary, key: JsonObject | undefin
         "no credential for vertex_ai: set vertex_credentials, VERTEXAI_CREDENTIALS or GOOGLE_APPLICATION_CREDENTIALS",
       );
     }
-    if (isOutOfOrder(error)) throw unreachable(server, error);
+    if (isOutOfOrder(error)) throw tokenFailure(server.provider, "Google's token server cannot be reached", error);
     const reason = (error instanceof Error ? error.message : String(error)).slice(0, 200);
     throw refused(`Google refused the credential of vertex_ai: ${reason}`);
   }

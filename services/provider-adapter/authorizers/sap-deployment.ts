@@ -3,9 +3,9 @@ import type { Authorizer } from "../authorize.ts";
 import { objectsOf, parseObject, textOf } from "../translate/json-reading.ts";
 import { createOAuthToken } from "./oauth-token.ts";
 import { createTokenCache, type Token } from "./token-cache.ts";
-import { type AskTokenServer, refusedCredential, unreachable } from "./token-server.ts";
+import { type AskTokenServer, refusedCredential, tokenFailure } from "./token-server.ts";
 
-const server = { provider: "sap", owner: "SAP" };
+const provider = "sap";
 const timeoutMs = 15_000;
 const maxAnswerLength = 1024 * 1024;
 /** Deployments come and go with their owners' releases. */
@@ -48,14 +48,14 @@ export function createSapDeployment(
 
 async function findDeployment(ask: () => ReturnType<AskDeployments>, group: string): Promise<Token> {
   const { status, body } = await ask().catch((cause: unknown) => {
-    throw unreachable(server, cause);
+    throw tokenFailure(provider, "SAP's list of deployments cannot be reached", cause);
   });
-  if (status >= 500 || status === 429) throw unreachable(server, new Error(`the list answered ${status}`));
+  if (status >= 500 || status === 429) throw tokenFailure(provider, `SAP's list of deployments answered ${status}`);
   const running = objectsOf(parseObject(body)?.resources).map(({ id }) => textOf(id));
   const found = running.find((id) => /^[\w-]{1,100}$/.test(id));
   if (status === 200 && found !== undefined) return { value: found, lifetimeMs: keptMs };
   throw refusedCredential(
-    server.provider,
+    provider,
     `sap has no running deployment of the orchestration service in the resource group ${group} (status ${status}): set api_base to a deployment's address`,
   );
 }

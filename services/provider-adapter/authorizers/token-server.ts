@@ -38,17 +38,16 @@ export interface TokenServer {
 
 /**
  * Fetches a token, https://www.rfc-editor.org/rfc/rfc6749#section-5. Throws the error of `upstreamError`: AUTHENTICATION
- * where the server refuses the credential, UNAVAILABLE or CONNECTION where it is out of order. `nowMs` is the time in
+ * where the server refuses the credential, UNAVAILABLE where it is out of order or out of reach. `nowMs` is the time in
  * milliseconds since 1970.
  */
 export async function fetchToken(
-  server: TokenServer,
+  { provider, owner }: TokenServer,
   ask: () => ReturnType<AskTokenServer>,
   nowMs: number,
 ): Promise<Token> {
-  const { provider, owner } = server;
   const { status, body } = await ask().catch((cause: unknown) => {
-    throw unreachable(server, cause);
+    throw tokenFailure(provider, `${owner}'s token server cannot be reached`, cause);
   });
   const answer = parseObject(body) ?? {};
   const value = textOf(answer.access_token);
@@ -56,20 +55,33 @@ export async function fetchToken(
     return { value, lifetimeMs: lifetimeOf(answer, nowMs) };
   }
   if (status >= 500 || status === 429) {
-    throw failure(provider, `${owner}'s token server answered ${status}`, UpstreamErrorKind.UNAVAILABLE, 503);
+    throw tokenFailure(provider, `${owner}'s token server answered ${status}`);
   }
   const reason = reasonOf(answer);
   throw refusedCredential(provider, `${owner} refused the credential of ${provider}${reason && `: ${reason}`}`);
 }
 
-/** The error for a token server that does not answer. */
-export function unreachable({ provider, owner }: TokenServer, cause: unknown): ConnectError {
-  return failure(provider, `${owner}'s token server cannot be reached`, UpstreamErrorKind.CONNECTION, 503, cause);
-}
-
 /** The error for a credential that is no good. */
 export function refusedCredential(provider: string, message: string): ConnectError {
-  return failure(provider, message, UpstreamErrorKind.AUTHENTICATION, 401);
+  return upstreamError({
+    kind: UpstreamErrorKind.AUTHENTICATION,
+    httpStatus: 401,
+    provider,
+    retryable: false,
+    message,
+  });
+}
+
+/** The error for a token server that is out of order or out of reach. */
+export function tokenFailure(provider: string, message: string, cause?: unknown): ConnectError {
+  return upstreamError({
+    kind: UpstreamErrorKind.UNAVAILABLE,
+    httpStatus: 503,
+    provider,
+    retryable: true,
+    message,
+    cause,
+  });
 }
 
 /** Seconds from now, as the standard has it, or a time: in seconds or milliseconds since 1970. */
@@ -85,15 +97,4 @@ function lifetimeOf(answer: JsonObject, nowMs: number): number {
 function reasonOf(answer: JsonObject): string {
   const { error_description: description, error, errorMessage, message } = answer;
   return (textOf(description) || textOf(error) || textOf(errorMessage) || textOf(message)).slice(0, 200);
-}
-
-function failure(
-  provider: string,
-  message: string,
-  kind: UpstreamErrorKind,
-  httpStatus: number,
-  cause?: unknown,
-): ConnectError {
-  const retryable = kind !== UpstreamErrorKind.AUTHENTICATION;
-  return upstreamError({ kind, httpStatus, provider, retryable, message, cause });
 }

@@ -90,6 +90,8 @@ const openAiRow = z.strictObject({
   kind: z.literal("openai"),
   /** The provider's own address. Absent where every user has an address of their own. */
   base_url: address.optional(),
+  /** How an address that users bring from elsewhere is spelled: the first pattern that fits is replaced. */
+  address_names: z.array(modelName).default([]),
   /** The header that carries the key. */
   key_header: headerName.default("authorization"),
   /** What stands before the key in that header. */

@@ -40,7 +40,7 @@ export type Framing = "sse" | "aws-eventstream" | "ndjson";
 
 /** The HTTP request for the provider. */
 export interface UpstreamRequest {
-  readonly method: "POST";
+  readonly method: "GET" | "POST";
   readonly url: string;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array;
@@ -109,12 +109,29 @@ export interface Exchange {
    */
   passEvents?(events: readonly Uint8Array[]): Uint8Array[] | undefined;
   /**
+   * The payloads of a stream whose provider sent one whole answer instead. Absent where that is a failure; present where
+   * the provider, or the model, may not stream at all. `finish` follows.
+   */
+  decodeWhole?(body: Uint8Array): Uint8Array[];
+  /**
+   * A 2xx answer that has to be followed by another request before there is anything for the client: a prediction that is
+   * not made yet. Undefined where this is the answer. Absent where every 2xx answer is.
+   */
+  followUp?(body: Uint8Array): FollowUp | undefined;
+  /**
    * The upstream body is complete: returns the closing payloads, which `decodeEvents` has held back (`data: [DONE]`,
    * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
    */
   finish(): Uint8Array[];
   /** Valid after `decodeBody` or `finish`, and at any moment of an abort. */
   outcome(): Outcome;
+}
+
+/** A request that continues a call. It is authorized by its own headers. */
+export interface FollowUp {
+  readonly request: UpstreamRequest;
+  /** How long to wait before it. */
+  readonly afterMs: number;
 }
 
 /** A piece of an answer that is made here. */

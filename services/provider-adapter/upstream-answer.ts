@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { upstreamError } from "#chassis/errors.ts";
 import type { InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { mediaType, readBody } from "./answer-body.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
 import { AwsEventStreamSplitter } from "./aws-eventstream.ts";
 import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
+import { followed } from "./follow-up.ts";
 import type { InferAnswer } from "./infer-answer.ts";
 import { NdjsonSplitter } from "./ndjson.ts";
 import type { Exchange, Framing, Provider, ProviderCall } from "./provider.ts";
@@ -46,7 +48,8 @@ export async function openAnswer(
   const { request } = exchange;
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
   const complete = authorize === undefined ? request : await authorize(call, request, signal);
-  const response = await upstream.send(complete, signal);
+  const first = await upstream.send(complete, signal);
+  const response = await followed(first, exchange, upstream, config.maxBodyBytes, signal);
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return streamed(config, exchange, response, provider, answer);
   }
@@ -56,6 +59,7 @@ export async function openAnswer(
       throw malformedAnswer(provider.id, "it answered with a redirect, which is not followed");
     const { body, complete } = await readBody(response, config.maxBodyBytes);
     if (!complete) throw malformedAnswer(provider.id, `the answer is larger than ${config.maxBodyBytes} bytes`);
+    if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, body, response, answer);
     // An answer that is an error says so here, whatever was asked for.
     const payload = exchange.decodeBody(body);
     if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
@@ -67,6 +71,23 @@ export async function openAnswer(
   } finally {
     response.cancel();
   }
+}
+
+/** The stream that a whole answer makes, where the provider may send one. */
+function toldAsStream(
+  exchange: Exchange,
+  body: Uint8Array,
+  response: UpstreamAnswer,
+  answer: InferAnswer,
+): readonly InferResponse[] {
+  const payloads = exchange.decodeWhole?.(body) ?? [];
+  const closing = exchange.finish();
+  return [
+    answer.start(headersForClient(response.headers)),
+    answer.chunk(payloads, false),
+    answer.chunk(closing, true),
+    answer.finish(exchange.outcome()),
+  ];
 }
 
 /** Yields the events of a stream, and frees its connection at the end. */
@@ -148,34 +169,10 @@ function decodeRest(exchange: Exchange, event: Uint8Array, provider: Provider): 
 /** Types that are certainly no event stream; others may be one under a wrong name. */
 const notAStream = new Set(["application/json", "text/html", "application/problem+json"]);
 
-function mediaType({ headers }: UpstreamAnswer): string {
-  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-}
-
 /** The status counts, whatever becomes of the body. */
 async function failedAnswer(provider: Provider, response: UpstreamAnswer): Promise<Error> {
   const { body } = await readBody(response, maxErrorBytes).catch(() => ({ body: new Uint8Array() }));
   return upstreamError(provider.classifyError(response.status, response.headers, body));
-}
-
-/** Reads a body up to a limit; what is beyond it is left alone. */
-async function readBody(response: UpstreamAnswer, limit: number): Promise<{ body: Uint8Array; complete: boolean }> {
-  const read: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const pieces = await response.read();
-    if (pieces === undefined) return { body: joined(read), complete: true };
-    for (const piece of pieces) {
-      read.push(piece);
-      bytes += piece.length;
-    }
-    if (bytes > limit) return { body: joined(read).subarray(0, limit), complete: false };
-  }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
 }
 
 /** The value, or `late` where it takes longer. */

@@ -63,7 +63,7 @@ export function createUpstream(config: AdapterConfig): Upstream {
         path,
         method: request.method,
         headers: { ...request.headers, "accept-encoding": "identity" },
-        body: request.body,
+        body: request.method === "GET" ? null : request.body,
       };
       agent.dispatch(options, call);
       await call.head;

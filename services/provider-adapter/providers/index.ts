@@ -4,15 +4,23 @@ import { azure } from "./azure/azure.ts";
 import { azureAi } from "./azure-ai/azure-ai.ts";
 import { bedrock } from "./bedrock/bedrock.ts";
 import { cohere } from "./cohere/cohere.ts";
+import { databricks } from "./databricks/databricks.ts";
 import { gemini } from "./gemini/gemini.ts";
 import { gigachat } from "./gigachat/gigachat.ts";
+import { huggingface } from "./huggingface/huggingface.ts";
 import { mock } from "./mock/mock.ts";
 import { oci } from "./oci/oci.ts";
 import { ollamaChat } from "./ollama-chat/ollama-chat.ts";
 import { createOpenAiCompatibleProviders } from "./openai-compatible/provider.ts";
+import { predibase } from "./predibase/predibase.ts";
+import { replicate } from "./replicate/replicate.ts";
 import { createRetrievalProviders } from "./retrieval/retrieval.ts";
 import { sap } from "./sap/sap.ts";
+import { snowflake } from "./snowflake/snowflake.ts";
+import { triton } from "./triton/triton.ts";
 import { vertexAi } from "./vertex-ai/vertex-ai.ts";
+import { watsonx } from "./watsonx/watsonx.ts";
+import { watsonxText } from "./watsonx-text/watsonx-text.ts";
 
 /** Every provider there is, by id. */
 export function createProviders(): ReadonlyMap<string, Provider> {
@@ -26,6 +34,14 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     cohere,
     ollamaChat,
     gemini,
+    databricks,
+    huggingface,
+    predibase,
+    replicate,
+    snowflake,
+    triton,
+    watsonx,
+    watsonxText,
     vertexAi,
     oci,
     sap,

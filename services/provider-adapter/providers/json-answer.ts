@@ -1,5 +1,5 @@
 import { upstreamError } from "#chassis/errors.ts";
-import type { JsonValue } from "../provider.ts";
+import type { JsonObject, JsonValue } from "../provider.ts";
 import { decodeText, isObject } from "../translate/json-reading.ts";
 import { protocolError } from "./openai-compatible/answer.ts";
 import { errorInAnswer } from "./openai-compatible/errors.ts";
@@ -15,8 +15,11 @@ export function parseAnswer(provider: string, body: Uint8Array): JsonValue {
 
 /** The error for an answer that lacks what was asked for: its own, where it tells one. */
 export function incompleteAnswer(provider: string, answer: JsonValue, missing: string): Error {
-  if (isObject(answer) && answer.error !== undefined && answer.error !== null) {
-    return upstreamError(errorInAnswer(provider, answer));
-  }
-  return protocolError(provider, missing);
+  return (isObject(answer) ? toldError(provider, answer) : undefined) ?? protocolError(provider, missing);
+}
+
+/** The error that an object tells in place of an answer, as its `error` or in a list of `errors`. */
+export function toldError(provider: string, answer: JsonObject): Error | undefined {
+  const isError = (answer.error ?? null) !== null || Array.isArray(answer.errors);
+  return isError ? upstreamError(errorInAnswer(provider, answer)) : undefined;
 }

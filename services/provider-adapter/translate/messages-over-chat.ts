@@ -66,6 +66,9 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
       return translate(inner.decodeEvents(upstream));
     },
 
+    ...(inner.decodeWhole === undefined ? {} : { decodeWhole: (body) => translate(inner.decodeWhole?.(body) ?? []) }),
+    ...(inner.followUp === undefined ? {} : { followUp: (body) => inner.followUp?.(body) }),
+
     finish() {
       const rest = translate(inner.finish());
       return [...rest, ...events.finish(inner.outcome().usage)];

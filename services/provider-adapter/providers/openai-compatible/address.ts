@@ -1,3 +1,4 @@
+import { spellModel } from "#catalog/model-name.ts";
 import { withRootPath } from "#catalog/root-path.ts";
 import { upstreamError } from "#chassis/errors.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
@@ -7,7 +8,7 @@ import type { ProviderRow } from "./provider-row.ts";
 
 /** The base address of a call. Throws where the provider has none of its own, or a setting that belongs there is missing. */
 export function baseOf(row: ProviderRow, call: ProviderCall): string {
-  if (call.baseUrl !== "") return withRootPath(call.baseUrl, row.root_path);
+  if (call.baseUrl !== "") return withRootPath(spellModel(row.address_names, call.baseUrl), row.root_path);
   if (row.base_url === undefined) {
     const [variable] = row.base_url_variables;
     const remedy = variable === undefined ? "set api_base" : `set ${variable} or api_base`;

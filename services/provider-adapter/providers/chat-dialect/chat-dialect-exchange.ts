@@ -71,12 +71,17 @@ class ChatDialectExchange implements Exchange {
       const data = this.framing === "sse" ? readEventData(bytes) : decodeText(bytes);
       if (data === undefined || data.trim() === "" || this.#isClosed) continue;
       if (data.trim() === "[DONE]") this.#isClosed = this.#finishReasons.size > 0;
-      else this.#push(this.#parse(data), this.framing === "sse" ? eventName(bytes) : "", out);
+      else if (data.trim() !== "null")
+        this.#push(this.#parse(data), this.framing === "sse" ? eventName(bytes) : "", out);
     }
     return out;
   }
 
   finish(): Uint8Array[] {
+    if (this.#dialect.endsUnannounced === true) {
+      for (const index of this.#chunks.begun)
+        if (!this.#finishReasons.has(index)) this.#finishReasons.set(index, "stop");
+    }
     const isCut = this.#chunks.begun.some((index) => !this.#finishReasons.has(index));
     if (isCut || this.#finishReasons.size === 0) {
       throw protocolError(this.#dialect.id, "the stream ended before the answer was complete");
@@ -107,7 +112,7 @@ class ChatDialectExchange implements Exchange {
   }
 
   #parse(text: string): JsonObject {
-    const object = parseObject(text);
+    const object = text.trimStart().startsWith("[") ? parseObject(`{"items":${text}}`) : parseObject(text);
     if (object === undefined)
       throw protocolError(this.#dialect.id, "the answer holds something that is no JSON object");
     const { error } = object;

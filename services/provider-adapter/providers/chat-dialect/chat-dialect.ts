@@ -7,9 +7,14 @@ export interface ChatDialect {
   readonly request: UpstreamRequest;
   /** Server-sent events where absent. */
   readonly framing?: Framing;
+  /** Its streams end without a sign: one that told something is complete where its body is. */
+  readonly endsUnannounced?: boolean;
   /** Reads a whole answer. */
   readAnswer(answer: JsonObject): ChatAnswer;
-  /** Reads an event of a stream, with its `event:` line or empty; undefined where it means nothing. */
+  /**
+   * Reads an event of a stream, with its `event:` line or empty; undefined where it means nothing. One that is a list
+   * comes as `{items}`.
+   */
   readEvent(event: JsonObject, name: string): ChatEvent | undefined;
 }
 

@@ -1,12 +1,14 @@
 import type { JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
 import { countOf, isObject, numberOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
 import type { ChatChoice, ChatDialect, ChatEvent } from "../chat-dialect/chat-dialect.ts";
+import { chatOf } from "../chat-dialect/chat-dialect-exchange.ts";
 import { protocolError } from "../openai-compatible/answer.ts";
 import { gigachatRequest, schemaFunctionOf } from "./chat-request.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
 
 /** How GigaChat speaks in one call. */
-export function createChatDialect(chat: JsonObject, call: ProviderCall): ChatDialect {
+export function createChatDialect(call: ProviderCall): ChatDialect {
+  const chat: JsonObject = { ...call.defaultParams, ...chatOf(call) };
   const answerId = (call.callId ?? String(call.createdAt)).replaceAll("-", "");
   const schemaFunction = schemaFunctionOf(chat);
   const read = (choice: JsonObject) => readChoice(choice, answerId, schemaFunction);

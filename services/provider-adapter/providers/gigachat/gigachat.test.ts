@@ -4,7 +4,6 @@ import { Secret } from "#chassis/secret.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { SseSplitter } from "../../sse.ts";
 import {
   bodyObject,
   fixture,
@@ -13,6 +12,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { gigachat } from "./gigachat.ts";
 
@@ -141,15 +141,7 @@ test("whole answers become chat completions", () => {
 
 function run(size: () => number): Uint8Array[] {
   const exchange = begin({ stream: true, stream_options: { include_usage: true } }, { stream: true });
-  const splitter = new SseSplitter();
-  const bytes = fixture("../gigachat/chat.sse");
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  return [...payloads, ...exchange.finish()];
+  return toldInPieces(exchange, fixture("../gigachat/chat.sse"), size);
 }
 
 test("a stream is told under any cut of its bytes", () => {

@@ -10,6 +10,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { langflow } from "./langflow.ts";
 
@@ -45,14 +46,7 @@ test("whole answers", () => {
 
 function run(size: () => number, bytes = fixture("../langflow/chat.ndjson")): Uint8Array[] {
   const exchange = begin(chat, { stream: true });
-  const splitter = new NdjsonSplitter();
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  return [...payloads, ...exchange.finish()];
+  return toldInPieces(exchange, bytes, size, new NdjsonSplitter());
 }
 
 const said = (payloads: readonly Uint8Array[]) =>

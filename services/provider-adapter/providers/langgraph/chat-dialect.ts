@@ -3,6 +3,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
 import { countOf, isObject, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
 import type { ChatDialect, ChatEvent } from "../chat-dialect/chat-dialect.ts";
+import { chatOf } from "../chat-dialect/chat-dialect-exchange.ts";
 import { type ParamTable, translateParams } from "../chat-dialect/chat-params.ts";
 import { protocolError } from "../openai-compatible/answer.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
@@ -11,7 +12,8 @@ import { providerId, upstreamRequest } from "./upstream-request.ts";
 const table: ParamTable = { owner: "langgraph", limit: "max_tokens", rules: {}, elsewhere: [] };
 
 /** How a LangGraph server speaks in one call. */
-export function createChatDialect(chat: JsonObject, call: ProviderCall): ChatDialect {
+export function createChatDialect(call: ProviderCall): ChatDialect {
+  const chat: JsonObject = { ...call.defaultParams, ...chatOf(call) };
   if (!Array.isArray(chat.messages)) {
     throw gatewayError(Reason.INVALID_REQUEST, "'messages' has to be an array.", { param: "messages" });
   }

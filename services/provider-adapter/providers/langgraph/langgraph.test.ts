@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { SseSplitter } from "../../sse.ts";
 import {
   bodyObject,
   fixture,
@@ -11,6 +10,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { langgraph } from "./langgraph.ts";
 
@@ -55,15 +55,7 @@ test("the last message of the graph's is the answer", () => {
 
 function run(size: () => number): Uint8Array[] {
   const exchange = begin({ ...chat, stream_options: { include_usage: true } }, { stream: true });
-  const splitter = new SseSplitter();
-  const bytes = fixture("../langgraph/chat.sse");
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  payloads.push(...exchange.finish());
+  const payloads = toldInPieces(exchange, fixture("../langgraph/chat.sse"), size);
   assert.equal(exchange.outcome().usage.outputTokens, 7n);
   return payloads;
 }

@@ -1,10 +1,6 @@
-import { gatewayError } from "#chassis/errors.ts";
-import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
-import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
+import type { Provider } from "../../provider.ts";
 import { chatOf, createChatDialectExchange } from "../chat-dialect/chat-dialect-exchange.ts";
-import { classifyError } from "../openai-compatible/errors.ts";
+import { createChatProvider } from "../chat-provider.ts";
 import { createChatDialect } from "./chat-dialect.ts";
 import { providerId } from "./upstream-request.ts";
 
@@ -12,32 +8,8 @@ import { providerId } from "./upstream-request.ts";
  * A graph on a LangGraph server as a model, https://docs.langchain.com/langsmith/agent-server: a run without a thread,
  * whose state has `messages`. What the graph does in between (tools, other agents) stays there.
  */
-export const langgraph: Provider = {
+export const langgraph: Provider = createChatProvider({
   id: providerId,
-  begin,
-  classifyError: (status, headers, body) => classifyError(providerId, status, headers, body),
-};
-
-function begin(call: ProviderCall): Exchange {
-  switch (call.operation) {
-    case Operation.CHAT_COMPLETIONS:
-      return createChatExchange(call);
-    case Operation.MESSAGES:
-      return createMessagesOverChat(call, {
-        id: providerId,
-        upstream: { outputLimitField: "max_tokens" },
-        begin: createChatExchange,
-      });
-    default:
-      throw gatewayError(
-        Reason.OPERATION_UNSUPPORTED,
-        "langgraph offers chat completions and messages, not this operation.",
-        { param: "model" },
-      );
-  }
-}
-
-function createChatExchange(call: ProviderCall): Exchange {
-  const client = chatOf(call);
-  return createChatDialectExchange(call, client, createChatDialect({ ...call.defaultParams, ...client }, call));
-}
+  upstream: { outputLimitField: "max_tokens" },
+  chat: (call) => createChatDialectExchange(call, chatOf(call), createChatDialect(call)),
+});

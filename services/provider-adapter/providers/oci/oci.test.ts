@@ -6,7 +6,6 @@ import { Secret } from "#chassis/secret.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
-import { SseSplitter } from "../../sse.ts";
 import {
   bodyObject,
   fixture,
@@ -15,6 +14,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { oci } from "./oci.ts";
 
@@ -239,15 +239,7 @@ test("whole answers become chat completions", () => {
 
 function run(name: string, changes: Partial<ProviderCall>, size: () => number): string {
   const exchange = begin({ stream: true, stream_options: { include_usage: true } }, changes);
-  const splitter = new SseSplitter();
-  const bytes = fixture(`../oci/${name}`);
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  payloads.push(...exchange.finish());
+  const payloads = toldInPieces(exchange, fixture(`../oci/${name}`), size);
   assert.equal(exchange.outcome().usage.outputTokens, 7n);
   return texts(payloads).join("");
 }

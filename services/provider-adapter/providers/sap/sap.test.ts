@@ -4,7 +4,6 @@ import { Secret } from "#chassis/secret.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { SseSplitter } from "../../sse.ts";
 import {
   bodyObject,
   fixture,
@@ -13,6 +12,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { sap } from "./sap.ts";
 
@@ -135,15 +135,7 @@ test("the answer is taken out of its envelope", () => {
 
 function run(includeUsage: boolean, size: () => number): Uint8Array[] {
   const exchange = begin({ stream: true, stream_options: { include_usage: includeUsage } });
-  const splitter = new SseSplitter();
-  const bytes = fixture("../sap/chat.sse");
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  payloads.push(...exchange.finish());
+  const payloads = toldInPieces(exchange, fixture("../sap/chat.sse"), size);
   assert.equal(exchange.outcome().usage.outputTokens, 7n);
   return payloads;
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { SseSplitter } from "../../sse.ts";
 import {
   bodyObject,
   fixture,
@@ -10,6 +9,7 @@ import {
   providerCall,
   randomNumbers,
   texts,
+  toldInPieces,
 } from "../../translate/testing/provider-call.ts";
 import { textCompletionCodestral } from "./text-completion-codestral.ts";
 
@@ -51,15 +51,7 @@ test("the answer is a completion's", () => {
 
 function run(size: () => number): Uint8Array[] {
   const exchange = begin(asked, { stream: true });
-  const splitter = new SseSplitter();
-  const bytes = fixture("../text-completion-codestral/fim.sse");
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + size();
-    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
-    at = next;
-  }
-  payloads.push(...exchange.finish());
+  const payloads = toldInPieces(exchange, fixture("../text-completion-codestral/fim.sse"), size);
   assert.equal(exchange.outcome().usage.outputTokens, 7n);
   return payloads;
 }

@@ -1,7 +1,9 @@
+import { upstreamError } from "#chassis/errors.ts";
 import type { JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
 import { isObject, listOf, numberOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
 import type { ChatChoice, ChatDialect, ChatEvent } from "../chat-dialect/chat-dialect.ts";
 import { protocolError } from "../openai-compatible/answer.ts";
+import { errorInAnswer } from "../openai-compatible/errors.ts";
 import { genericRequest } from "./generic-request.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
 import { chatUsage, finishReasonOf } from "./usage.ts";
@@ -40,6 +42,8 @@ function chatChoice({ message, finishReason, logprobs }: JsonObject): ChatChoice
 
 /** `calls`: per choice, the ids of the tool calls that were begun. */
 function chatEvent(event: JsonObject, calls: Map<number, string[]>): ChatEvent | undefined {
+  // An error of Oracle's, whose message is a text.
+  if (typeof event.message === "string") throw upstreamError(errorInAnswer(providerId, { error: event }));
   const index = numberOf(event.index);
   const { content, toolCalls, reasoningContent } = objectOf(event.message);
   const begun = calls.get(index) ?? [];

@@ -62,6 +62,8 @@ test("a service key gives the address and the grant", () => {
   );
   assert.equal(own.request.url, "https://x.test/v2/inference/deployments/d1/v2/completion");
   assert.equal(own.request.headers["ai-resource-group"], "g");
+  const token = begin({}, { credential: new Secret("ey.token"), baseUrl: "https://x.test/deployments/d1" }).request;
+  assert.deepEqual([token.headers.authorization, token.tokenGrant], ["Bearer ey.token", undefined]);
   assert.match(begin({}).request.url, /^https:\/\/api\.test\/v2\/inference/);
   assert.throws(() => begin({}, { credential: undefined }), /AICORE_SERVICE_KEY/);
   assert.throws(() => begin({}, { credential: new Secret(JSON.stringify(parts)) }), /AICORE_BASE_URL/);

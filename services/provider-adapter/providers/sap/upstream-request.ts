@@ -13,14 +13,14 @@ const defaultGroup = "default";
  * `sap-deployment` adds the token and the deployment where the address names none.
  */
 export function upstreamRequest(call: ProviderCall, endpoint: string, body: JsonObject): UpstreamRequest {
-  const { grant, apiUrl } = readServiceKey(call);
-  if (grant === undefined && call.headers.authorization === undefined) {
+  const { token, grant, apiUrl } = readServiceKey(call);
+  if (token === "" && grant === undefined && call.headers.authorization === undefined) {
     throw missingCredential(
       providerId,
       "no credential for sap: set api_key or AICORE_SERVICE_KEY to a service key, or AICORE_CLIENT_ID, AICORE_CLIENT_SECRET and AICORE_AUTH_URL",
     );
   }
-  const request = bearerRequest(call, { id: providerId }, `${deploymentOf(call, apiUrl)}${endpoint}`, body, "");
+  const request = bearerRequest(call, { id: providerId }, `${deploymentOf(call, apiUrl)}${endpoint}`, body, token);
   const headers = { ...request.headers, "ai-resource-group": call.settings.aicore_resource_group ?? defaultGroup };
   return grant === undefined ? { ...request, headers } : { ...request, headers, tokenGrant: grant };
 }

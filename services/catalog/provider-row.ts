@@ -98,6 +98,8 @@ const openAiRow = z.strictObject({
   key_prefix: z.string().default("Bearer "),
   /** What LiteLLM's users write before a key to tell its kind, and what is no part of it. */
   key_mark: z.string().optional(),
+  /** What its key has to be exchanged by; absent where the key is sent as it is. */
+  authorizer: z.enum(["copilot-token"]).optional(),
   /** Further headers. `{name}` stands for a setting, `{api_key}` for the key; one that is not set leaves the header out. */
   headers: z.record(headerName, z.string()).default({}),
   /** The operations the provider has, and their paths. */

@@ -1,5 +1,6 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
 import { createAzureToken } from "./authorizers/azure-token.ts";
+import { createCopilotToken } from "./authorizers/copilot-token.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
 import { createOAuthToken } from "./authorizers/oauth-token.ts";
 import { createOciSignature } from "./authorizers/oci-signature.ts";
@@ -24,6 +25,7 @@ export function createAuthorizers(now: () => number): Authorizers {
   return {
     "aws-sigv4": createAwsSigV4(now),
     "azure-token": createAzureToken(now),
+    "copilot-token": createCopilotToken(now),
     "google-token": createGoogleToken(now),
     "oauth-token": createOAuthToken(now),
     "oci-signature": createOciSignature(now),

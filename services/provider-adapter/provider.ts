@@ -156,6 +156,7 @@ export interface LocalAnswer {
 export type AuthorizerKind =
   | "aws-sigv4"
   | "azure-token"
+  | "copilot-token"
   | "google-token"
   | "oauth-token"
   | "oci-signature"

@@ -25,6 +25,7 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
   };
   return {
     id: row.id,
+    ...(row.authorizer === undefined ? {} : { authorizer: row.authorizer }),
     begin: (call) => {
       if (call.operation === Operation.MESSAGES) return createMessagesOverChat(call, chatProvider);
       return call.operation === Operation.RERANK ? createRerankExchange(row, call) : createOpenAiExchange(row, call);

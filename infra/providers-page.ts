@@ -51,7 +51,13 @@ function renderRow(provider: ProviderDescription): string {
   const settings = provider.settings.map(({ name, variables }) => `${code(name)} ${codes(variables)}`.trim());
   const address = [provider.base_url ?? "", codes(provider.base_url_variables), ...settings];
   const operations = provider.operations.map((name) => operationNames[name] ?? name).join(", ");
-  const cells = [`${provider.name}: ${ids}`, key, address.filter((part) => part !== "").join("<br>"), operations];
+  const note = provider.note === "" ? "" : `<br>${provider.note}`;
+  const cells = [
+    `${provider.name}: ${ids}${note}`,
+    key,
+    address.filter((part) => part !== "").join("<br>"),
+    operations,
+  ];
   return `| ${cells.map((cell) => cell.trim()).join(" | ")} |`;
 }
 

@@ -46,6 +46,8 @@ const anyRow = {
   id: rowName,
   /** The name people know it by; absent means the id. */
   name: z.string().optional(),
+  /** What a user has to know before they use it, in a sentence. */
+  note: z.string().optional(),
   /** Other prefixes under which LiteLLM knows it. */
   aliases: z.array(rowName).default([]),
   /** Environment variables that may hold its key, in order. */

@@ -344,6 +344,16 @@ test("messages come by way of a chat, vectors by embedText", () => {
   assert.match(exchange.request.url, /\/actions\/embedText$/);
   const { inputs, inputType } = bodyObject(exchange.request.body);
   assert.deepEqual([inputs, inputType], [["a", "b"], "SEARCH_QUERY"]);
+  const ranking = oci.begin(
+    providerCall(
+      { query: "q", documents: ["a", "b"], top_n: 1 },
+      { operation: Operation.RERANK, model: "cohere.rerank-v4", credential, settings },
+    ),
+  );
+  const { input, documents, topN } = bodyObject(ranking.request.body);
+  assert.deepEqual([input, documents, topN], ["q", ["a", "b"], 1]);
+  const ranks = Buffer.from('{"documentRanks":[{"index":1,"relevanceScore":0.9}]}');
+  assert.deepEqual(bodyObject(ranking.decodeBody(ranks)).results, [{ index: 1, relevance_score: 0.9 }]);
   const answer = { id: "e", embeddings: [[1], [2]], usage: { totalTokens: 4 } };
   const { data, usage: counted } = bodyObject(exchange.decodeBody(Buffer.from(JSON.stringify(answer))));
   assert.equal(Array.isArray(data) && data.length, 2);

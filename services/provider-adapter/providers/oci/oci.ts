@@ -4,6 +4,7 @@ import { createChatProvider } from "../chat-provider.ts";
 import { createCohereDialect } from "./cohere-dialect.ts";
 import { createEmbeddingsExchange } from "./embeddings-exchange.ts";
 import { createGenericDialect } from "./generic-dialect.ts";
+import { createRerankExchange } from "./rerank-exchange.ts";
 import { providerId } from "./upstream-request.ts";
 
 /**
@@ -16,6 +17,7 @@ export const oci: Provider = createChatProvider({
   upstream: { outputLimitField: "max_tokens", reasoningField: "reasoning_content" },
   chat: createChatExchange,
   embeddings: createEmbeddingsExchange,
+  rerank: createRerankExchange,
 });
 
 function createChatExchange(call: ProviderCall): Exchange {

@@ -84,3 +84,28 @@ test("messages come by way of a chat", () => {
   match(texts(payloads).join(""), /event: message_start[\s\S]*"text":"Hi!"[\s\S]*event: message_stop/);
   throws(() => begin("meta/llama-4", { operation: Operation.EMBEDDINGS }), /not this operation/);
 });
+
+test("ranks come from Google's ranking API", () => {
+  const body = { query: "q", documents: ["a", "b"], top_n: 1, return_documents: true };
+  const exchange = begin("semantic-ranker-default@latest", { operation: Operation.RERANK }, body);
+  strictEqual(
+    exchange.request.url,
+    "https://discoveryengine.googleapis.com/v1/projects/p/locations/global/rankingConfigs/default_ranking_config:rank",
+  );
+  strictEqual(exchange.request.headers.authorization, "Bearer ya29.t");
+  deepStrictEqual(bodyObject(exchange.request.body), {
+    model: "semantic-ranker-default@latest",
+    query: "q",
+    records: [
+      { id: "0", content: "a" },
+      { id: "1", content: "b" },
+    ],
+    ignoreRecordDetailsInResponse: true,
+    topN: 1,
+  });
+  const answer = Buffer.from('{"records":[{"id":"1","score":0.98}]}');
+  deepStrictEqual(bodyObject(exchange.decodeBody(answer)).results, [
+    { index: 1, relevance_score: 0.98, document: { text: "b" } },
+  ]);
+  throws(() => exchange.decodeBody(Buffer.from("{}")), /no ranks/);
+});

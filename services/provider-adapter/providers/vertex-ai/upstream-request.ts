@@ -36,7 +36,8 @@ export function publisherRequest(
   };
 }
 
-function credentialHeaders({ apiKey, token }: GoogleCredential): Record<string, string> {
+/** The header of a key, or of a token that was given as it is. */
+export function credentialHeaders({ apiKey, token }: GoogleCredential): Record<string, string> {
   if (apiKey !== "") return { "x-goog-api-key": headerValue(providerId, apiKey) };
   return token === "" ? {} : { authorization: `Bearer ${headerValue(providerId, token)}` };
 }

@@ -1,8 +1,10 @@
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Provider } from "../../provider.ts";
 import { vertexEmbeddings } from "../gemini/embeddings-exchange.ts";
 import { createGeminiProvider } from "../gemini/gemini.ts";
 import { createClaudeExchange } from "./claude-exchange.ts";
 import { createPartnerExchange, partnerModelOf } from "./partner-exchange.ts";
+import { createRerankExchange } from "./rerank-exchange.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
 
 const geminiModels = createGeminiProvider({ id: providerId, request: upstreamRequest }, vertexEmbeddings);
@@ -16,6 +18,7 @@ export const vertexAi: Provider = {
   ...geminiModels,
   authorizer: "google-token",
   begin(call) {
+    if (call.operation === Operation.RERANK) return createRerankExchange(call);
     if (/(?:^|\/)claude-/.test(call.model)) return createClaudeExchange(call);
     const partner = partnerModelOf(call.model);
     return partner === undefined ? geminiModels.begin(call) : createPartnerExchange(call, partner);

@@ -1,5 +1,7 @@
 import { openAiRows } from "#catalog/catalog.ts";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
+import { huggingFaceRow } from "../../services/provider-adapter/providers/huggingface/huggingface-row.ts";
+import { snowflakeRow } from "../../services/provider-adapter/providers/snowflake/snowflake-row.ts";
 import { parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import type { Recording } from "./recording.ts";
 
@@ -47,7 +49,12 @@ const operations = {
   responses: "responses",
 } as const;
 
-const rows = new Map(openAiRows().flatMap((row) => [row.id, ...row.aliases].map((name) => [name, row] as const)));
+/** With those that have code of their own and speak OpenAI's format for chats. */
+const rows = new Map(
+  [...openAiRows(), huggingFaceRow, snowflakeRow].flatMap((row) =>
+    [row.id, ...row.aliases].map((name) => [name, row] as const),
+  ),
+);
 
 /** Where the gateway finds an exchange's provider; undefined where it knows none that has the endpoint. */
 export function upstreamOf(recording: Recording, endpoint: string): RecordedUpstream | undefined {

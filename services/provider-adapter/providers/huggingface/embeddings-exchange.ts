@@ -10,8 +10,12 @@ export function createEmbeddingsExchange(call: ProviderCall): Exchange {
   return createTextEmbeddings(call, providerId, asked, request, readVectors);
 }
 
-/** A list of vectors; of a model that does not join its tokens, a list of vectors for each text, of which the first stands for it. */
+/**
+ * A list of vectors, or one vector alone. Of a model that does not join its tokens, a list of vectors for each text, of
+ * which the first stands for it.
+ */
 function readVectors(answer: JsonValue): Vectors | undefined {
   if (!Array.isArray(answer)) return undefined;
+  if (typeof answer[0] === "number") return { vectors: [answer] };
   return { vectors: answer.map((vector) => listOf(Array.isArray(listOf(vector)[0]) ? listOf(vector)[0] : vector)) };
 }

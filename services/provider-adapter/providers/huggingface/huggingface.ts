@@ -1,22 +1,13 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
 import { spellModel } from "#catalog/model-name.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
 import { createOpenAiCompatibleProvider } from "../openai-compatible/provider.ts";
 import { createEmbeddingsExchange } from "./embeddings-exchange.ts";
+import { huggingFaceRow } from "./huggingface-row.ts";
 import { createRerankExchange } from "./rerank-exchange.ts";
 import { providerId } from "./upstream-request.ts";
 
-const row = parseOpenAiRow({
-  id: providerId,
-  kind: "openai",
-  base_url: "https://router.huggingface.co/v1",
-  key_variables: ["HF_TOKEN"],
-  root_path: "/v1",
-  paths: { chat_completions: "chat/completions", responses: "responses" },
-});
-
-const chats = createOpenAiCompatibleProvider(row);
+const chats = createOpenAiCompatibleProvider(huggingFaceRow);
 
 /** LiteLLM's `<provider>/<owner>/<model>`; the router wants the provider behind the model. */
 const spellings = [{ match: /^([^/]+)\/([^/]+\/[^/:]+)$/, to: "$2:$1" }];

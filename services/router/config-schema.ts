@@ -160,7 +160,10 @@ export const routerSettingsSchema = z
   .nullish();
 
 export const litellmSettingsSchema = z
-  .looseObject({ ...fallbackSettings, drop_params: flag, request_timeout: seconds }, "expected a mapping")
+  .looseObject(
+    { ...fallbackSettings, drop_params: flag, request_timeout: seconds, enable_azure_ad_token_refresh: flag },
+    "expected a mapping",
+  )
   .nullish();
 
 export type LitellmParams = z.output<typeof litellmParamsSchema>;

@@ -18,7 +18,7 @@ const chat: JsonObject = { model: "group", messages: [{ role: "user", content: "
 
 const begin = (body: JsonObject = chat, changes: Partial<ProviderCall> = {}) =>
   databricks.begin(
-    providerCall(body, { model: "databricks-claude", baseUrl: host, credential: new Secret("dapi1"), ...changes }),
+    providerCall(body, { model: "my-claude", baseUrl: host, credential: new Secret("dapi1"), ...changes }),
   );
 const sent = (body: JsonObject, changes?: Partial<ProviderCall>) => bodyObject(begin(body, changes).request.body);
 
@@ -92,13 +92,24 @@ test("a stream in any cut, with its usage", () => {
   assert.deepEqual([usage.inputTokens, usage.outputTokens, usage.estimated, finishReason], [9n, 12n, false, "stop"]);
 });
 
-test("a Messages client is answered over chat", () => {
-  const body = { model: "group", max_tokens: 9, messages: [{ role: "user", content: "Hi" }] };
-  const exchange = begin(body, { operation: Operation.MESSAGES, stream: true });
+const messages = { model: "group", max_tokens: 9, messages: [{ role: "user", content: "Hi" }] };
+
+test("a Messages client is answered over chat, or in its own dialect where the workspace has it", () => {
+  const asked = { operation: Operation.MESSAGES, stream: true } as const;
+  const exchange = begin(messages, asked);
+  assert.match(exchange.request.url, /chat\/completions$/);
   const events = payloadObjects([
     ...exchange.decodeEvents(fixtureEvents("../databricks/claude.sse")),
     ...exchange.finish(),
   ]);
   assert.deepEqual([events[0]?.type, events.at(-1)?.type], ["message_start", "message_stop"]);
   assert.match(JSON.stringify(events), /Two and two/);
+
+  const model = "databricks-claude-sonnet-4-5";
+  const { request } = begin(messages, { ...asked, model });
+  assert.equal(request.url, `${host}/serving-endpoints/anthropic/v1/messages`);
+  assert.deepEqual([request.headers.authorization, request.headers["x-api-key"]], ["Bearer dapi1", undefined]);
+  assert.deepEqual(bodyObject(request.body), { ...messages, model });
+  const principal = { credential: new Secret('{"client_secret":"s"}'), settings: { client_id: "c" } };
+  assert.ok(begin(messages, { ...asked, ...principal, model }).request.tokenGrant !== undefined);
 });

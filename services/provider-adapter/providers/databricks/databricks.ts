@@ -5,6 +5,7 @@ import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
 import { decodeText, parseObject } from "../../translate/json-reading.ts";
 import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
 import { dataEvent, readEventData } from "../../translate/sse-event.ts";
+import { anthropic } from "../anthropic/anthropic.ts";
 import { classifyError } from "../openai-compatible/errors.ts";
 import { createOpenAiExchange } from "../openai-compatible/exchange.ts";
 import { chatBody } from "./chat-body.ts";
@@ -18,18 +19,13 @@ import { providerId, readAddress, readCredential } from "./upstream-request.ts";
 export const databricks: Provider = {
   id: providerId,
   authorizer: "oauth-token",
-  begin: (call) =>
-    call.operation === Operation.MESSAGES
-      ? createMessagesOverChat(call, {
-          id: providerId,
-          upstream: { outputLimitField: "max_tokens", keepsCacheControl: claude.test(call.model) },
-          begin,
-        })
-      : begin(call),
+  begin: (call) => (call.operation === Operation.MESSAGES ? beginMessages(call) : begin(call)),
   classifyError: (status, headers, body) => classifyError(providerId, status, headers, body),
 };
 
 const claude = /claude/i;
+/** The names of the models that a workspace serves in Anthropic's own dialect. */
+const anthropicModel = /^databricks-claude/;
 
 const template = parseOpenAiRow({
   id: providerId,
@@ -39,6 +35,19 @@ const template = parseOpenAiRow({
   renames: [{ from: "max_completion_tokens", to: "max_tokens" }],
   ignored_params: ["metadata", "prompt_cache_key", "safety_identifier", "store", "user"],
 });
+
+/** https://docs.databricks.com/aws/en/machine-learning/model-serving/query-anthropic-messages */
+function beginMessages(call: ProviderCall): Exchange {
+  const { base, path } = readAddress(call);
+  if (path !== "" || !anthropicModel.test(call.model)) {
+    const upstream = { outputLimitField: "max_tokens", keepsCacheControl: claude.test(call.model) };
+    return createMessagesOverChat(call, { id: providerId, upstream, begin });
+  }
+  const { token, grant } = readCredential(call);
+  const headers = token === undefined ? call.headers : { authorization: `Bearer ${token.reveal()}`, ...call.headers };
+  const inner = anthropic.begin({ ...call, baseUrl: `${base}/anthropic`, credential: undefined, headers });
+  return grant === undefined ? inner : withRequest(inner, { ...inner.request, tokenGrant: grant });
+}
 
 function begin(call: ProviderCall): Exchange {
   const { base, path } = readAddress(call);

@@ -50,3 +50,16 @@ test("embeddings", () => {
   ]);
   assert.deepEqual(told.usage, { prompt_tokens: 2, total_tokens: 2 });
 });
+
+test("Claude speaks Anthropic's dialect, other models answer over chat", () => {
+  const messages = { model: "group", max_tokens: 9, messages: [{ role: "user", content: "Hi" }] };
+  const asked = { operation: Operation.MESSAGES, credential: new Secret("pat/abc") } as const;
+  const { request } = begin(messages, { ...asked, model: "claude-sonnet-4-5" });
+  assert.equal(request.url, `${host}/cortex/v1/messages`);
+  assert.deepEqual(
+    [request.headers.authorization, request.headers["x-api-key"], request.headers[kindHeader]],
+    ["Bearer abc", undefined, "PROGRAMMATIC_ACCESS_TOKEN"],
+  );
+  assert.deepEqual(bodyObject(request.body), { ...messages, model: "claude-sonnet-4-5" });
+  assert.match(begin(messages, asked).request.url, /chat\/completions$/);
+});

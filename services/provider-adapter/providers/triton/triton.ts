@@ -1,34 +1,14 @@
-import { gatewayError } from "#chassis/errors.ts";
-import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
-import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
-import { classifyError } from "../openai-compatible/errors.ts";
+import type { Provider } from "../../provider.ts";
+import { createChatProvider } from "../chat-provider.ts";
 import { createEmbeddingsExchange } from "./embeddings-exchange.ts";
 import { createTritonText } from "./text-exchange.ts";
 import { providerId } from "./upstream-request.ts";
 
 /** NVIDIA's Triton Inference Server, at an address of one's own. */
-export const triton: Provider = {
+export const triton: Provider = createChatProvider({
   id: providerId,
-  begin,
-  classifyError: (status, headers, body) => classifyError(providerId, status, headers, body),
-};
-
-function begin(call: ProviderCall): Exchange {
-  switch (call.operation) {
-    case Operation.CHAT_COMPLETIONS:
-    case Operation.COMPLETIONS:
-      return createTritonText(call);
-    case Operation.MESSAGES:
-      return createMessagesOverChat(call, {
-        id: providerId,
-        upstream: { outputLimitField: "max_tokens" },
-        begin: createTritonText,
-      });
-    case Operation.EMBEDDINGS:
-      return createEmbeddingsExchange(call);
-    default:
-      throw gatewayError(Reason.OPERATION_UNSUPPORTED, "Triton does not offer this operation.", { param: "model" });
-  }
-}
+  upstream: { outputLimitField: "max_tokens" },
+  chat: createTritonText,
+  completions: createTritonText,
+  embeddings: createEmbeddingsExchange,
+});

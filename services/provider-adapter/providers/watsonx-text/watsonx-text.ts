@@ -1,15 +1,11 @@
-import { gatewayError } from "#chassis/errors.ts";
-import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, Provider, ProviderCall } from "../../provider.ts";
 import { readPromptRequest } from "../../translate/chat-to-prompt/request.ts";
 import { createTextExchange, type TextPiece } from "../../translate/chat-to-prompt/text-exchange.ts";
 import { countOf, objectOf, objectsOf, parseObject, textOf } from "../../translate/json-reading.ts";
-import { createMessagesOverChat } from "../../translate/messages-over-chat.ts";
 import { readEventData } from "../../translate/sse-event.ts";
+import { createChatProvider } from "../chat-provider.ts";
 import { incompleteAnswer } from "../json-answer.ts";
 import { protocolError } from "../openai-compatible/answer.ts";
-import { classifyError } from "../openai-compatible/errors.ts";
 import { modelMembers, upstreamRequest } from "../watsonx/upstream-request.ts";
 
 const providerId = "watsonx_text";
@@ -33,30 +29,13 @@ const finishReasons: Readonly<Record<string, string>> = {
 };
 
 /** The text generation of IBM watsonx.ai, for models that continue a text. */
-export const watsonxText: Provider = {
+export const watsonxText: Provider = createChatProvider({
   id: providerId,
   authorizer: "oauth-token",
-  begin,
-  classifyError: (status, headers, body) => classifyError(providerId, status, headers, body),
-};
-
-function begin(call: ProviderCall): Exchange {
-  switch (call.operation) {
-    case Operation.CHAT_COMPLETIONS:
-    case Operation.COMPLETIONS:
-      return beginText(call);
-    case Operation.MESSAGES:
-      return createMessagesOverChat(call, {
-        id: providerId,
-        upstream: { outputLimitField: "max_tokens" },
-        begin: beginText,
-      });
-    default:
-      throw gatewayError(Reason.OPERATION_UNSUPPORTED, "watsonx_text generates texts, nothing else.", {
-        param: "model",
-      });
-  }
-}
+  upstream: { outputLimitField: "max_tokens" },
+  chat: beginText,
+  completions: beginText,
+});
 
 function beginText(call: ProviderCall): Exchange {
   const task = call.stream ? "text/generation_stream" : "text/generation";

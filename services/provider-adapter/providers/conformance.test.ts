@@ -39,6 +39,8 @@ const left: Readonly<Record<string, string>> = {
   "text-completion-codestral": "completions alone",
   jina_ai: "embeddings and rerank alone",
   mock: "answers by itself",
+  replicate: "an answer takes several requests, and a stream counts no tokens",
+  triton: "counts no tokens, and its streams have no end of their own",
   voyage: "embeddings and rerank alone",
 };
 

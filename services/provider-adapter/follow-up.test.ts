@@ -97,14 +97,19 @@ test("a failure on the way is the call's", async () => {
   await Promise.all(calls);
 });
 
-test("a call that is aborted is not looked at any more", async () => {
+test("a call that is aborted is not looked at any more, and stopped at the provider", async () => {
   const leaving = new AbortController();
-  upstream.answer(() => {
-    setTimeout(() => leaving.abort(new Error("left")), 20);
-    return prediction("processing");
+  const stopped = Promise.withResolvers<void>();
+  upstream.answer(({ url }) => {
+    if (url.endsWith("/left/cancel")) stopped.resolve();
+    else setTimeout(() => leaving.abort(new Error("left")), 20);
+    return prediction("processing", { id: "left" });
   });
   const from = upstream.requests.length;
-  const { error } = await call({ signal: leaving.signal });
+  const { error } = await call({ signal: leaving.signal }, "meta/left");
   assert.ok(error !== undefined);
-  assert.deepEqual(asked(from), [`POST ${path}`]);
+  await stopped.promise;
+  // What went wrong before is stopped at its own time.
+  const own = asked(from).filter((request) => request.includes("/left/"));
+  assert.deepEqual(own, ["POST /models/meta/left/predictions", "POST /predictions/left/cancel"]);
 });

@@ -3,6 +3,9 @@ import { mediaType, readBody } from "./answer-body.ts";
 import type { Exchange } from "./provider.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 
+/** How long a provider may take to stop what nobody waits for. */
+const abandonMs = 5000;
+
 /**
  * Sends the requests that an exchange has to make after its first, until an answer holds what the client asked for, and
  * resolves with that answer. A failure, and a stream, is an answer. Rejects with the signal's reason where the call is
@@ -16,6 +19,7 @@ export async function followed(
   signal: AbortSignal,
 ): Promise<UpstreamAnswer> {
   if (exchange.followUp === undefined) return first;
+  signal.addEventListener("abort", () => abandon(exchange, upstream), { once: true });
   let answer = first;
   for (;;) {
     if (answer.status >= 300 || mediaType(answer) === "text/event-stream") return answer;
@@ -25,6 +29,16 @@ export async function followed(
     if (next.afterMs > 0) await sleep(next.afterMs, undefined, { signal });
     answer = await upstream.send(next.request, signal);
   }
+}
+
+/** Nobody waits for it: the call is over whether this succeeds or not. */
+function abandon(exchange: Exchange, upstream: Upstream): void {
+  const request = exchange.abandon?.();
+  if (request === undefined) return;
+  upstream.send(request, AbortSignal.timeout(abandonMs)).then(
+    (answer) => answer.release(),
+    () => undefined,
+  );
 }
 
 /** An answer whose body was read already. */

@@ -119,6 +119,11 @@ export interface Exchange {
    */
   followUp?(body: Uint8Array): FollowUp | undefined;
   /**
+   * Asked when a call is aborted: the request that stops what goes on at the provider without a connection. Undefined where
+   * nothing does. Its answer does not matter.
+   */
+  abandon?(): UpstreamRequest | undefined;
+  /**
    * The upstream body is complete: returns the closing payloads, which `decodeEvents` has held back (`data: [DONE]`,
    * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
    */

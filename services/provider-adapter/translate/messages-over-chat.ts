@@ -68,6 +68,7 @@ export function createMessagesOverChat(call: ProviderCall, provider: ChatProvide
 
     ...(inner.decodeWhole === undefined ? {} : { decodeWhole: (body) => translate(inner.decodeWhole?.(body) ?? []) }),
     ...(inner.followUp === undefined ? {} : { followUp: (body) => inner.followUp?.(body) }),
+    ...(inner.abandon === undefined ? {} : { abandon: () => inner.abandon?.() }),
 
     finish() {
       const rest = translate(inner.finish());

@@ -121,6 +121,16 @@ test("addresses and headers are filled from settings", () => {
   assert.equal(requestOf({}, { headers: { "x-fixed": "2" } }).headers["x-fixed"], "2");
 });
 
+test("an address from elsewhere is spelled as the provider knows it", () => {
+  const row = { address_names: [{ match: "/ai/run$", to: "/ai/v1" }] };
+  for (const [given, url] of [
+    ["http://own/ai/run", "http://own/ai/v1/chat/completions"],
+    ["http://own/ai", "http://own/ai/chat/completions"],
+  ] as const) {
+    assert.equal(requestOf(row, { baseUrl: given }).url, url);
+  }
+});
+
 test("what is missing is named, with what to set", () => {
   const cases: [object, Partial<ProviderCall>, RegExp][] = [
     [account, {}, /no account_id for x: set X_ACCOUNT/],

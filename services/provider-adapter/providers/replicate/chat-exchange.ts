@@ -4,7 +4,7 @@ import { renderTurns } from "../../translate/chat-to-prompt/template.ts";
 import { createTextExchange } from "../../translate/chat-to-prompt/text-exchange.ts";
 import { decodeText, objectOf, parseObject, textOf } from "../../translate/json-reading.ts";
 import { isUnderWay, readPrediction, readPredictionEvent } from "./prediction.ts";
-import { pollRequest, providerId, streamRequest, upstreamRequest } from "./upstream-request.ts";
+import { cancelRequest, idOf, pollRequest, providerId, streamRequest, upstreamRequest } from "./upstream-request.ts";
 
 /** OpenAI's parameters that language models there know, most of them by the same name. */
 const paramNames = {
@@ -37,6 +37,8 @@ export function createChatExchange(call: ProviderCall): Exchange {
     readEvent: readPredictionEvent,
   });
   let streams = call.stream;
+  /** The prediction under way; empty where none is. */
+  let running = "";
   return {
     request,
     get progress() {
@@ -47,12 +49,14 @@ export function createChatExchange(call: ProviderCall): Exchange {
     decodeEvents: (events) => inner.decodeEvents(events),
     followUp(body) {
       const prediction = parseObject(decodeText(body)) ?? {};
+      running = isUnderWay(prediction) ? idOf(prediction) : "";
       const stream = streams ? streamRequest(call, request, textOf(objectOf(prediction.urls).stream)) : undefined;
       // Looked for once: an address that did not stream will not.
       streams = false;
       if (stream !== undefined) return stream;
-      return isUnderWay(prediction) ? pollRequest(call, request, prediction) : undefined;
+      return running === "" ? undefined : pollRequest(call, request, running);
     },
+    abandon: () => (running === "" || inner.progress !== "open" ? undefined : cancelRequest(call, request, running)),
     finish: () => inner.finish(),
     outcome: () => inner.outcome(),
   };

@@ -28,7 +28,7 @@ test("a prediction of a model, a version, or a deployment", () => {
     const { request } = begin(chat, { model: name });
     assert.equal(request.url, `https://api.replicate.com/v1${path}`);
     assert.deepEqual(bodyObject(request.body), { ...extra, input: { prompt: "Hi" } });
-    assert.deepEqual([request.headers.authorization, request.headers.prefer], ["Bearer r8_key", "wait=60"]);
+    assert.deepEqual([request.headers.authorization, request.headers.prefer], ["Bearer r8_key", "wait=5"]);
   }
   const { request } = begin(chat, { stream: true });
   assert.deepEqual(bodyObject(request.body), { input: { prompt: "Hi" }, stream: true });
@@ -81,6 +81,23 @@ test("a prediction that is not made yet is looked at again, one that is made is 
   assert.deepEqual(told.usage, { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 });
   assert.equal(exchange.outcome().usage.estimated, false);
   assert.equal(begin().followUp?.(bytes({ ...underWay, id: "../x" })), undefined);
+});
+
+test("a prediction under way is stopped, one that is over is not", () => {
+  const exchange = begin(chat, { stream: true });
+  assert.equal(exchange.abandon?.(), undefined);
+  exchange.followUp?.(bytes(underWay));
+  const stop = exchange.abandon?.();
+  assert.deepEqual(
+    [stop?.method, stop?.url, stop?.headers.authorization],
+    ["POST", "https://api.replicate.com/v1/predictions/p1/cancel", "Bearer r8_key"],
+  );
+  exchange.decodeEvents([Buffer.from("event: done\ndata: {}\n\n")]);
+  assert.equal(exchange.abandon?.(), undefined);
+  const polled = begin();
+  polled.followUp?.(bytes(underWay));
+  polled.followUp?.(bytes({ ...underWay, status: "succeeded" }));
+  assert.equal(polled.abandon?.(), undefined);
 });
 
 test("the key goes to the stream of Replicate's own hosts alone", () => {

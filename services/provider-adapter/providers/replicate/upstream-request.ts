@@ -6,8 +6,11 @@ export const providerId = "replicate";
 
 const ownAddress = "https://api.replicate.com/v1";
 const provider = { id: providerId, keyVariable: "REPLICATE_API_KEY" };
-/** How long the creation of a prediction waits for its end, so that a short one is answered at once. */
-const waitSeconds = 60;
+/**
+ * How long the creation of a prediction waits for its end, so that a short one is answered at once. Before it is answered
+ * nobody knows which prediction to stop.
+ */
+const waitSeconds = 5;
 /** LiteLLM's, between two looks at a prediction. */
 const pollMs = 500;
 /** What LiteLLM's users write before the name of a deployment. */
@@ -42,11 +45,21 @@ function baseOf({ baseUrl }: ProviderCall): string {
   return (baseUrl === "" ? ownAddress : baseUrl).replace(/\/predictions$/, "");
 }
 
-/** Another look at a prediction that is not made yet; undefined where its id is none. */
-export function pollRequest(call: ProviderCall, first: UpstreamRequest, prediction: JsonObject): FollowUp | undefined {
+/** The id of a prediction; empty where it is none that could be part of an address. */
+export function idOf(prediction: JsonObject): string {
   const id = textOf(prediction.id);
-  if (!/^\w+$/.test(id)) return undefined;
+  return /^\w+$/.test(id) ? id : "";
+}
+
+/** Another look at a prediction that is not made yet. */
+export function pollRequest(call: ProviderCall, first: UpstreamRequest, id: string): FollowUp {
   return { request: getRequest(first, `${baseOf(call)}/predictions/${id}`, "application/json"), afterMs: pollMs };
+}
+
+/** Stops a prediction. https://replicate.com/docs/reference/http#predictions.cancel */
+export function cancelRequest(call: ProviderCall, first: UpstreamRequest, id: string): UpstreamRequest {
+  const { prefer: _, ...headers } = first.headers;
+  return { method: "POST", url: `${baseOf(call)}/predictions/${id}/cancel`, headers, body: Buffer.from("{}") };
 }
 
 /**

@@ -60,7 +60,9 @@ test("a token is added where nothing authorizes the request, once for all, and r
   clock.now += 56 * 60 * 1000;
   strictEqual(await headerOf(call), "Bearer t3");
   strictEqual(await headerOf(call, { ...request, headers: { authorization: "Bearer own" } }), "Bearer own");
-  strictEqual(await headerOf(call, { ...request, headers: { "api-key": "k" } }), undefined);
+  for (const name of ["api-key", "x-api-key"]) {
+    strictEqual(await headerOf(call, { ...request, headers: { [name]: "k" } }), undefined);
+  }
   strictEqual(await headerOf(callWith({})), undefined);
   strictEqual(asked.length, 3);
 });

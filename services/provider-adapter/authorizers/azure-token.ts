@@ -6,6 +6,8 @@ import { createTokenCache } from "./token-cache.ts";
 import { refusedCredential, tokenFailure } from "./token-server.ts";
 
 const timeoutMs = 15_000;
+/** What authorizes a request: of Azure, or of Anthropic's dialect there. */
+const keyHeaders = ["authorization", "api-key", "x-api-key"] as const;
 /** The tenant of a user whose application names none. */
 const anyOrganization = "organizations";
 
@@ -19,7 +21,7 @@ export type AskEntra = (identity: AzureIdentity) => Promise<AccessToken | null>;
 export function createAzureToken(now: () => number, ask: AskEntra = askEntra): Authorizer {
   const tokens = createTokenCache(now);
   return async (call, request, signal) => {
-    if (request.headers.authorization !== undefined || request.headers["api-key"] !== undefined) return request;
+    if (keyHeaders.some((name) => request.headers[name] !== undefined)) return request;
     const identity = readAzureIdentity(call);
     if (identity === undefined) return request;
     const fetchOne = async () => {

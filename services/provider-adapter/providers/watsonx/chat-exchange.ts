@@ -2,7 +2,7 @@ import { parseOpenAiRow } from "#catalog/catalog.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { JsonObjectProblem } from "#chassis/json-members.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import type { Exchange, ProviderCall } from "../../provider.ts";
+import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
 import { decodeText, objectOf, parseObject } from "../../translate/json-reading.ts";
 import { dataEvent, readEventData } from "../../translate/sse-event.ts";
 import { toldError } from "../json-answer.ts";
@@ -58,6 +58,7 @@ export function createChatExchange(call: ProviderCall, provider: string): Exchan
       if (answer === undefined) return inner.decodeBody(bytes);
       const error = toldError(provider, answer);
       if (error !== undefined) throw error;
+      if (isNamed(answer)) return inner.decodeBody(bytes);
       const completion = { object: "chat.completion", model: call.model, ...answer };
       return inner.decodeBody(Buffer.from(JSON.stringify(completion)));
     },
@@ -75,7 +76,13 @@ function plainEvent(event: Uint8Array, call: ProviderCall, provider: string): Ui
   if (chunk === undefined) return [dataEvent(data)];
   const error = toldError(provider, chunk);
   if (error !== undefined) throw error;
+  if (isNamed(chunk)) return [dataEvent(data)];
   return [dataEvent(JSON.stringify({ object: "chat.completion.chunk", model: call.model, ...chunk }))];
+}
+
+/** Whether an answer says what it is: not every version and model of IBM's does. */
+function isNamed({ object, model }: JsonObject): boolean {
+  return object !== undefined && model !== undefined;
 }
 
 function chatBody(

@@ -45,7 +45,7 @@ export function upstreamRequest(
   body: JsonObject | Uint8Array,
 ): UpstreamRequest {
   const address = `${baseOf(call, provider)}${pathOf(call.model, task)}`;
-  const version = call.settings.api_version || defaultApiVersion;
+  const version = encodeURIComponent(call.settings.api_version || defaultApiVersion);
   const credential = readCredential(call);
   const request = bearerRequest(call, { id: provider }, `${address}?version=${version}`, body, credential.token);
   if (request.headers.authorization !== undefined) return request;

@@ -1,13 +1,13 @@
 import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Exchange, Framing, JsonObject, Outcome, ProviderCall } from "../../provider.ts";
-import { decodeText, objectOf, parseObject } from "../../translate/json-reading.ts";
+import { countOf, decodeText, objectOf, parseObject } from "../../translate/json-reading.ts";
 import { eventName, readEventData } from "../../translate/sse-event.ts";
 import { protocolError } from "../openai-compatible/answer.ts";
 import { errorInAnswer } from "../openai-compatible/errors.ts";
 import { estimatedUsage, readUsage } from "../openai-compatible/usage.ts";
 import { ChatChunks } from "./chat-chunks.ts";
-import type { ChatAnswer, ChatChoice, ChatDialect } from "./chat-dialect.ts";
+import type { ChatAnswer, ChatChoice, ChatDialect, ChatEvent } from "./chat-dialect.ts";
 
 /** Bytes of text for a token: for the estimate of an answer that counts nothing. */
 const bytesPerToken = 4;
@@ -31,6 +31,8 @@ class ChatDialectExchange implements Exchange {
   readonly #call: ProviderCall;
   readonly #chunks: ChatChunks;
   readonly #finishReasons = new Map<number, string>();
+  /** How many choices the client asked for. */
+  readonly #choices: number;
   #usage: JsonObject | undefined;
   #textBytes = 0;
   #isClosed = false;
@@ -40,6 +42,7 @@ class ChatDialectExchange implements Exchange {
     this.framing = dialect.framing ?? "sse";
     this.#dialect = dialect;
     this.#call = call;
+    this.#choices = countOf(chat.n) ?? 1;
     this.#chunks = new ChatChunks({
       id: `chatcmpl-${(call.callId ?? String(call.createdAt)).replaceAll("-", "")}`,
       model: call.model,
@@ -50,7 +53,7 @@ class ChatDialectExchange implements Exchange {
 
   get progress(): "open" | "closing" | "closed" {
     if (this.#isClosed) return "closed";
-    return this.#finishReasons.size === 0 ? "open" : "closing";
+    return this.#finishReasons.size < Math.max(this.#choices, 1) ? "open" : "closing";
   }
 
   decodeBody(body: Uint8Array): Uint8Array {
@@ -99,16 +102,18 @@ class ChatDialectExchange implements Exchange {
   }
 
   #push(event: JsonObject, name: string, out: Uint8Array[]): void {
-    const read = this.#dialect.readEvent(event, name);
-    if (read === undefined) return;
-    const { id = "", index = 0, delta = {}, finishReason = "", usage } = read;
+    for (const part of [this.#dialect.readEvent(event, name) ?? []].flat()) this.#tell(part, out);
+  }
+
+  #tell({ id = "", index = 0, delta = {}, finishReason = "", usage }: ChatEvent, out: Uint8Array[]): void {
     if (id !== "") this.#chunks.nameAnswer(id);
     if (usage !== undefined) this.#usage = usage;
-    if (Object.keys(delta).length > 0 && !this.#finishReasons.has(index)) {
+    if (this.#finishReasons.has(index)) return;
+    if (Object.keys(delta).length > 0) {
       this.#textBytes += JSON.stringify(delta).length;
       out.push(...this.#chunks.delta(index, delta));
     }
-    if (finishReason !== "" && !this.#finishReasons.has(index)) this.#finishReasons.set(index, finishReason);
+    if (finishReason !== "") this.#finishReasons.set(index, finishReason);
   }
 
   #parse(text: string): JsonObject {

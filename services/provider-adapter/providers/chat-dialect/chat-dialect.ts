@@ -15,7 +15,7 @@ export interface ChatDialect {
    * Reads an event of a stream, with its `event:` line or empty; undefined where it means nothing. One that is a list
    * comes as `{items}`.
    */
-  readEvent(event: JsonObject, name: string): ChatEvent | undefined;
+  readEvent(event: JsonObject, name: string): ChatEvent | readonly ChatEvent[] | undefined;
 }
 
 /** A whole answer in OpenAI's words. */
@@ -38,7 +38,7 @@ export interface ChatChoice {
   readonly providerFields?: JsonObject;
 }
 
-/** An event of a stream in OpenAI's words. */
+/** An event of a stream in OpenAI's words, as far as it belongs to one choice. */
 export interface ChatEvent {
   /** Empty or absent where the event names none. */
   readonly id?: string;

@@ -23,7 +23,7 @@ export function createChatDialect(call: ProviderCall): ChatDialect {
       });
       return { id: "", choices, usage: chatUsage(answer.usage) };
     },
-    readEvent: (event) => chatEvent(event, read),
+    readEvent: (event) => chatEvents(event, read),
   };
 }
 
@@ -50,14 +50,15 @@ function readChoice(choice: JsonObject, answerId: string, schemaFunction: string
   };
 }
 
-function chatEvent(event: JsonObject, read: (choice: JsonObject) => Told): ChatEvent | undefined {
+function chatEvents(event: JsonObject, read: (choice: JsonObject) => Told): ChatEvent[] {
   const usage = chatUsage(event.usage);
-  const [choice] = objectsOf(event.choices);
-  if (choice === undefined) return usage === undefined ? undefined : { usage };
-  const { content, toolCalls, finishReason } = read(choice);
-  const delta: JsonObject = content === "" ? {} : { content };
-  if (toolCalls.length > 0) delta.tool_calls = toolCalls.map((call, index) => ({ index, ...call }));
-  return { index: numberOf(choice.index), delta, finishReason, usage };
+  const told = objectsOf(event.choices).map((choice): ChatEvent => {
+    const { content, toolCalls, finishReason } = read(choice);
+    const delta: JsonObject = content === "" ? {} : { content };
+    if (toolCalls.length > 0) delta.tool_calls = toolCalls.map((call, index) => ({ index, ...call }));
+    return { index: numberOf(choice.index), delta, finishReason };
+  });
+  return usage === undefined ? told : [...told, { usage }];
 }
 
 function finishReasonOf(reason: string, mayCall: boolean): string {

@@ -156,6 +156,23 @@ test("a stream is told under any cut of its bytes", () => {
   }
 });
 
+test("a stream of two choices goes on until both have ended", () => {
+  const exchange = begin({ n: 2, stream: true }, { stream: true });
+  const event = (...choices: JsonObject[]) => Buffer.from(`data: ${JSON.stringify({ choices })}\n\n`);
+  const said = (index: number, content: string) => ({ index, delta: { content } });
+  const end = (index: number) => ({ index, delta: {}, finish_reason: "stop" });
+  const payloads = exchange.decodeEvents([event(said(0, "a"), said(1, "b")), event(end(0))]);
+  assert.equal(exchange.progress, "open");
+  payloads.push(...exchange.decodeEvents([event(said(1, "c"), end(1))]));
+  assert.equal(exchange.progress, "closing");
+  const told = payloadObjects([...payloads, ...exchange.finish()]).flatMap(({ choices }) =>
+    Array.isArray(choices) ? choices : [],
+  );
+  const textOf = (index: number) =>
+    told.map((choice) => (Object(choice).index === index ? (Object(choice).delta.content ?? "") : "")).join("");
+  assert.deepEqual([textOf(0), textOf(1)], ["a", "bc"]);
+});
+
 test("what is broken is an error; messages come by way of a chat; vectors", () => {
   for (const body of ["<html>", "{}", '{"choices":[]}'])
     assert.throws(() => begin({}).decodeBody(Buffer.from(body)), body);

@@ -19,6 +19,7 @@ export function createChatDialect(call: ProviderCall): ChatDialect {
   }
   const { max_tokens: _limit, ...params } = translateParams(chat, call, table);
   const body: JsonObject = { assistant_id: call.model, input: { messages: chat.messages }, ...params };
+  const usage = new RunUsage();
   if (call.stream) body.stream_mode = ["messages-tuple"];
   return {
     id: providerId,
@@ -28,18 +29,20 @@ export function createChatDialect(call: ProviderCall): ChatDialect {
       const answer = objectsOf(state.messages).findLast(isAnswer);
       if (answer === undefined) throw protocolError(providerId, "the state has no message of the graph's");
       const choice = { content: textIn(answer.content), finishReason: "stop" };
-      return { id: textOf(answer.id), choices: [choice], usage: chatUsage(answer.usage_metadata) };
+      for (const message of objectsOf(state.messages)) usage.add(message.usage_metadata);
+      return { id: textOf(answer.id), choices: [choice], usage: usage.told() };
     },
-    readEvent: (event, name) => (name.startsWith("messages") ? chatEvent(event) : undefined),
+    readEvent: (event, name) => (name.startsWith("messages") ? chatEvent(event, usage) : undefined),
   };
 }
 
 /** A piece of a message, and what the graph knows of it. */
-function chatEvent({ items }: JsonObject): ChatEvent | undefined {
+function chatEvent({ items }: JsonObject, usage: RunUsage): ChatEvent | undefined {
   const [message] = objectsOf(items);
   if (message === undefined || !isAnswer(message)) return undefined;
   const content = textIn(message.content);
-  return { delta: content === "" ? {} : { content }, usage: chatUsage(message.usage_metadata) };
+  usage.add(message.usage_metadata);
+  return { delta: content === "" ? {} : { content }, usage: usage.told() };
 }
 
 /** Messages of people and of tools stand in the state, too. */
@@ -52,10 +55,21 @@ function textIn(content: JsonValue | undefined): string {
   return content.map((part) => (typeof part === "string" ? part : textOf(objectOf(part).text))).join("");
 }
 
-function chatUsage(value: JsonValue | undefined): JsonObject | undefined {
-  if (!isObject(value)) return undefined;
-  const prompt = countOf(value.input_tokens) ?? 0;
-  const completion = countOf(value.output_tokens) ?? 0;
-  if (prompt + completion === 0) return undefined;
-  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+/** A graph may ask models more than once: all that its messages count is the run's. */
+class RunUsage {
+  #prompt = 0;
+  #completion = 0;
+
+  add(value: JsonValue | undefined): void {
+    if (!isObject(value)) return;
+    this.#prompt += countOf(value.input_tokens) ?? 0;
+    this.#completion += countOf(value.output_tokens) ?? 0;
+  }
+
+  /** In OpenAI's words; undefined where nothing was counted. */
+  told(): JsonObject | undefined {
+    const [prompt, completion] = [this.#prompt, this.#completion];
+    if (prompt + completion === 0) return undefined;
+    return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+  }
 }

@@ -39,7 +39,7 @@ test("the last message of the graph's is the answer", () => {
   const state = {
     messages: [
       { type: "human", content: "Hi" },
-      { type: "ai", content: "", tool_calls: [] },
+      { type: "ai", content: "", tool_calls: [], usage_metadata: { input_tokens: 3, output_tokens: 1 } },
       { type: "tool", content: "22" },
       { type: "ai", id: "m1", content: "Sunny", usage_metadata: { input_tokens: 5, output_tokens: 7 } },
     ],
@@ -47,7 +47,7 @@ test("the last message of the graph's is the answer", () => {
   const { id, choices, usage } = bodyObject(exchange.decodeBody(Buffer.from(JSON.stringify(state))));
   assert.equal(id, "m1");
   assert.equal(Object(Array.isArray(choices) ? choices[0] : {}).message.content, "Sunny");
-  assert.deepEqual(usage, { prompt_tokens: 5, completion_tokens: 7, total_tokens: 12 });
+  assert.deepEqual(usage, { prompt_tokens: 8, completion_tokens: 8, total_tokens: 16 });
   for (const body of ["<html>", "{}", '{"messages":[{"type":"human"}]}', '{"__error__":{},"error":"no"}']) {
     assert.throws(() => begin().decodeBody(Buffer.from(body)), body);
   }

@@ -17,7 +17,7 @@ const [row] = openAiRows(
       base_url: "https://sap.invalid",
       needs_key: false,
       paths: { chat_completions: "chat/completions" },
-      ignored_params: ["user", "metadata", "store"],
+      ignored_params: ["user", "metadata"],
     },
   ]),
 );

@@ -92,10 +92,11 @@ function resourceOf({ stream }: ProviderCall, { model, endpoint }: PartnerModel)
   return `${modelResource(model, endpoint)}:${stream ? "streamRawPredict" : "rawPredict"}`;
 }
 
-const plain = openAiRows(parseCatalog([{ id: "vertex_ai", kind: "openai", needs_key: false, paths: {} }]));
+const [plain] = openAiRows(parseCatalog([{ id: "vertex_ai", kind: "openai", needs_key: false, paths: {} }]));
+const rows = new Map(openAiRows().map((row) => [row.id, row]));
 
-function quirksOf({ likeness }: PartnerModel): OpenAiRow {
-  const row = openAiRows().find(({ id }) => id === likeness) ?? plain[0];
+function quirksOf({ likeness = "" }: PartnerModel): OpenAiRow {
+  const row = rows.get(likeness) ?? plain;
   if (row === undefined) throw new Error("the row of Vertex AI's partners is missing");
   return row;
 }

@@ -1,7 +1,10 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
 import { createAzureToken } from "./authorizers/azure-token.ts";
+import { createCopilotToken } from "./authorizers/copilot-token.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
 import { createOAuthToken } from "./authorizers/oauth-token.ts";
+import { createOciSignature } from "./authorizers/oci-signature.ts";
+import { createSapDeployment } from "./authorizers/sap-deployment.ts";
 import type { AuthorizerKind, ProviderCall, UpstreamRequest } from "./provider.ts";
 
 /**
@@ -22,7 +25,10 @@ export function createAuthorizers(now: () => number): Authorizers {
   return {
     "aws-sigv4": createAwsSigV4(now),
     "azure-token": createAzureToken(now),
+    "copilot-token": createCopilotToken(now),
     "google-token": createGoogleToken(now),
     "oauth-token": createOAuthToken(now),
+    "oci-signature": createOciSignature(now),
+    "sap-deployment": createSapDeployment(now),
   };
 }

@@ -182,7 +182,14 @@ export interface LocalAnswer {
  * What a request needs before it is sent that takes a clock or I/O: a signature, or a token that has to be fetched. The
  * adapter's `authorizers/<kind>.ts` does it.
  */
-export type AuthorizerKind = "aws-sigv4" | "azure-token" | "google-token" | "oauth-token";
+export type AuthorizerKind =
+  | "aws-sigv4"
+  | "azure-token"
+  | "copilot-token"
+  | "google-token"
+  | "oauth-token"
+  | "oci-signature"
+  | "sap-deployment";
 
 /** A question to a provider: how many tokens the input of a call has. */
 export interface TokenCount {

@@ -17,6 +17,8 @@ export interface ChatProviderParts {
   embeddings?(call: ProviderCall): Exchange;
   /** Begins a call of COMPLETIONS; absent where it has none. */
   completions?(call: ProviderCall): Exchange;
+  /** Begins a call of RERANK; absent where it has none. */
+  rerank?(call: ProviderCall): Exchange;
 }
 
 /** A provider with a chat, messages by way of it, and what else it has. */
@@ -31,18 +33,23 @@ export function createChatProvider(parts: ChatProviderParts): Provider {
 }
 
 function begin(parts: ChatProviderParts, call: ProviderCall): Exchange {
-  const { id, upstream, chat, embeddings, completions } = parts;
-  switch (call.operation) {
-    case Operation.CHAT_COMPLETIONS:
-      return chat(call);
-    case Operation.MESSAGES:
-      return createMessagesOverChat(call, { id, upstream, begin: chat });
-    case Operation.EMBEDDINGS:
-      if (embeddings !== undefined) return embeddings(call);
-      break;
-    case Operation.COMPLETIONS:
-      if (completions !== undefined) return completions(call);
-      break;
-  }
+  const { id, upstream, chat } = parts;
+  if (call.operation === Operation.CHAT_COMPLETIONS) return chat(call);
+  if (call.operation === Operation.MESSAGES) return createMessagesOverChat(call, { id, upstream, begin: chat });
+  const further = furtherOf(parts, call.operation);
+  if (further !== undefined) return further(call);
   throw gatewayError(Reason.OPERATION_UNSUPPORTED, `${id} does not offer this operation.`, { param: "model" });
+}
+
+function furtherOf(parts: ChatProviderParts, operation: Operation): ((call: ProviderCall) => Exchange) | undefined {
+  switch (operation) {
+    case Operation.EMBEDDINGS:
+      return parts.embeddings;
+    case Operation.COMPLETIONS:
+      return parts.completions;
+    case Operation.RERANK:
+      return parts.rerank;
+    default:
+      return undefined;
+  }
 }

@@ -32,6 +32,11 @@ import { objectOf, parseObject } from "../translate/json-reading.ts";
 
 /** Providers that have no chat, or no dialect to test, with the reason. Those of OpenAI's format have a suite of their own. */
 const left: Readonly<Record<string, string>> = {
+  gigachat: "takes no stop sequence, which most cases ask for",
+  langflow: "a flow's text alone, without parameters of a model",
+  langgraph: "a graph's text alone, without parameters of a model",
+  nlp_cloud: "texts alone, which come whole",
+  "text-completion-codestral": "completions alone",
   jina_ai: "embeddings and rerank alone",
   mock: "answers by itself",
   replicate: "an answer takes several requests, and a stream counts no tokens",

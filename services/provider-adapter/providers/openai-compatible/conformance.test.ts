@@ -19,6 +19,8 @@ const chats = rows.filter(({ paths }) => paths.chat_completions !== undefined);
 /** Rows without a chat, with the reason. A row that is neither here nor has a chat fails. */
 const withoutChat: Readonly<Record<string, string>> = {
   "text-completion-openai": "LiteLLM's prefix for the legacy completions alone",
+  chatgpt: "the backend of Codex speaks the responses API alone",
+  infinity: "a server of embeddings and ranks",
 };
 
 test("every row has a chat, or a reason why not", () => {

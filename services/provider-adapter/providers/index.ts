@@ -5,6 +5,7 @@ import { azureAi } from "./azure-ai/azure-ai.ts";
 import { bedrock } from "./bedrock/bedrock.ts";
 import { cohere } from "./cohere/cohere.ts";
 import { gemini } from "./gemini/gemini.ts";
+import { grpc } from "./grpc/grpc.ts";
 import { mock } from "./mock/mock.ts";
 import { ollamaChat } from "./ollama-chat/ollama-chat.ts";
 import { createOpenAiCompatibleProviders } from "./openai-compatible/provider.ts";
@@ -23,6 +24,7 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     cohere,
     ollamaChat,
     gemini,
+    grpc,
     vertexAi,
     mock,
   ];

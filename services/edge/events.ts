@@ -16,7 +16,7 @@ export interface EdgeEvents {
   /** A stream ended with an error after its head had left. */
   streamFailed(call: HttpCall, status: number): void;
   /** An error that no client may see. */
-  failedInside(call: HttpCall, error: unknown): void;
+  failedInside(call: Pick<HttpCall, "callId" | "routeName">, error: unknown): void;
   authUnanswered(error: unknown): void;
 }
 

@@ -78,10 +78,13 @@ async function serve(start: Start, servers: Servers, edge: EdgeService | undefin
   const { config, log, telemetry, peers, health } = start;
   const base = { token: config.meshToken, health: () => true, log };
   if (edge !== undefined) {
-    servers.edge = await listen({ ...base, ...config.http, implementations: [], http: edge.handler }, "PORT");
+    // Its RPCs are for clients, who show a key of their own and know no mesh token.
+    const { implementations, handler: http } = edge;
+    servers.edge = await listen({ ...base, token: undefined, ...config.http, implementations, http }, "PORT");
   }
   if (config.rpc !== undefined) {
-    const implementations = peers.hosted.flatMap((service) => service.implementations);
+    const inside = peers.hosted.filter((service) => service !== edge);
+    const implementations = inside.flatMap((service) => service.implementations);
     const http = health.handler(() => telemetry.scrape());
     servers.rpc = await listen({ ...base, ...config.rpc, implementations, http }, "SLUICE_RPC_PORT");
   }

@@ -21,7 +21,7 @@ export interface EdgeEvents {
 }
 
 /** The operations in the words of OpenTelemetry. */
-const operationNames: Readonly<Record<Operation, string>> = {
+export const operationNames: Readonly<Record<Operation, string>> = {
   [Operation.UNSPECIFIED]: "unknown",
   [Operation.CHAT_COMPLETIONS]: "chat",
   [Operation.COMPLETIONS]: "text_completion",

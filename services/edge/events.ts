@@ -85,7 +85,8 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
   };
 }
 
-function inputTokens(usage: Usage): number {
+/** All input, cached or not. */
+export function inputTokens(usage: Usage): number {
   return Number(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens);
 }
 

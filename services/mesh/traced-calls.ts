@@ -21,7 +21,7 @@ import {
   type InferRequest,
   type InferResponse,
 } from "#gen/sluice/inference/v1/inference_service_pb.ts";
-import { operationNames } from "../edge/events.ts";
+import { inputTokens, operationNames } from "../edge/events.ts";
 
 /**
  * A service whose model calls, and whose RPCs for clients, are steps of a trace. `upstream`: providers are told of it. What
@@ -185,7 +185,7 @@ function finishedAttributes({ usage, cost, finishReason, responseModel, response
     [attributeNames.responseModel]: responseModel || undefined,
     [attributeNames.responseId]: responseId || undefined,
     [attributeNames.finishReasons]: finishReason === "" ? undefined : [finishReason],
-    [attributeNames.inputTokens]: usage && Number(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens),
+    [attributeNames.inputTokens]: usage && inputTokens(usage),
     [attributeNames.outputTokens]: usage && Number(usage.outputTokens),
     [attributeNames.costNanoUsd]: cost && Number(cost.nanoUsd),
   };

@@ -51,9 +51,9 @@ export async function* relay(
     const options = { signal: AbortSignal.any([signal, own.signal]), headers, timeoutMs };
     const responses = lease.client.infer(requestForPeer(request, call), options)[Symbol.asyncIterator]();
     for (;;) {
+      silence.refresh();
       const next = await (peer.finished ? endWithin(responses.next()) : responses.next());
       if (next.done) break;
-      silence.refresh();
       yield* peer.take(next.value.event);
     }
     yield peer.end();

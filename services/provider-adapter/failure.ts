@@ -74,7 +74,8 @@ function connectionText(code: string): string {
   }
 }
 
-function timeoutError(provider: string, cause: unknown): ConnectError {
+/** The provider did not answer in time. */
+export function timeoutError(provider: string, cause: unknown): ConnectError {
   return upstreamError({
     kind: UpstreamErrorKind.TIMEOUT,
     httpStatus: 408,

@@ -223,6 +223,11 @@ export interface Provider {
   /** Completes the headers of every request of this provider; absent where its requests are complete as they are. */
   readonly authorizer?: AuthorizerKind;
   /**
+   * The provider is a service of the mesh's own contract at the address of the deployment: calls are relayed to it, and
+   * `begin`, which refuses, is for those who want to see a request.
+   */
+  readonly relays?: true;
+  /**
    * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
    * do what is asked.
    */

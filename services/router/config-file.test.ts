@@ -230,10 +230,12 @@ test("the environment: keys, addresses, and what is wrong with them", () => {
     OPENAI_API_KEY: "k",
     OPENAI_API_BASE: "http://a/v1/",
     OLLAMA_API_BASE: "http://b:11434",
+    GRPC_API_BASE: "grpc://c:50051/",
   });
   assert.equal(env.providers.get("openai")?.credential?.reveal(), "k");
   assert.equal(env.providers.get("openai")?.baseUrl, "http://a/v1");
   assert.equal(env.providers.get("ollama")?.baseUrl, "http://b:11434/v1");
+  assert.equal(env.providers.get("grpc")?.baseUrl, "grpc://c:50051");
   assert.equal(env.providers.get("anthropic")?.credential, undefined);
   assert.throws(() => readRouterEnv({ GROQ_API_BASE: "groq" }), /GROQ_API_BASE must be an http/);
 });

@@ -32,6 +32,7 @@ import { objectOf, parseObject } from "../translate/json-reading.ts";
 
 /** Providers that have no chat, or no dialect to test, with the reason. Those of OpenAI's format have a suite of their own. */
 const left: Readonly<Record<string, string>> = {
+  grpc: "speaks no HTTP: relay/relay.test.ts has its cases",
   gigachat: "takes no stop sequence, which most cases ask for",
   langflow: "a flow's text alone, without parameters of a model",
   langgraph: "a graph's text alone, without parameters of a model",

@@ -8,6 +8,7 @@ import { cohere } from "./cohere/cohere.ts";
 import { databricks } from "./databricks/databricks.ts";
 import { gemini } from "./gemini/gemini.ts";
 import { gigachat } from "./gigachat/gigachat.ts";
+import { grpc } from "./grpc/grpc.ts";
 import { huggingface } from "./huggingface/huggingface.ts";
 import { langflow } from "./langflow/langflow.ts";
 import { langgraph } from "./langgraph/langgraph.ts";
@@ -41,6 +42,7 @@ export function createProviders(): ReadonlyMap<string, Provider> {
     cohere,
     ollamaChat,
     gemini,
+    grpc,
     databricks,
     huggingface,
     predibase,

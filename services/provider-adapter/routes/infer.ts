@@ -10,6 +10,8 @@ import { playLocally } from "../local-answer.ts";
 import { type AdapterCall, readCall } from "../provider-call.ts";
 import type { ProviderLookup } from "../provider-lookup.ts";
 import { mockResponse } from "../providers/mock/mock.ts";
+import type { PeerPool } from "../relay/peer-pool.ts";
+import { relay } from "../relay/relay.ts";
 import type { Upstream } from "../upstream.ts";
 import { openAnswer } from "../upstream-answer.ts";
 
@@ -21,18 +23,24 @@ export interface InferParts {
   readonly upstream: Upstream;
   readonly authorizers: Authorizers;
   readonly events: AdapterEvents;
+  /** The way to services in other processes. */
+  readonly peers: PeerPool;
 }
 
 /** Runs one call at the provider that its target names. */
 export function infer(parts: InferParts) {
-  return async function* (request: InferRequest, { signal }: HandlerContext): AsyncGenerator<InferResponse> {
+  return async function* (request: InferRequest, context: HandlerContext): AsyncGenerator<InferResponse> {
+    const { signal } = context;
     const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
     const provider = adapterCall.provider.id;
     const answer = new InferAnswer(adapterCall, parts.events);
     let settled = false;
     parts.events.callStarted();
     try {
-      const responses = respond(parts, adapterCall, answer, signal);
+      const relayed = adapterCall.provider.relays && adapterCall.target.mockResponse === undefined;
+      const responses = relayed
+        ? relay(parts, request, adapterCall, answer, context)
+        : respond(parts, adapterCall, answer, signal);
       const ready = responses instanceof Promise ? await responses : responses;
       if (isGenerator(ready)) yield* ready;
       else for (const response of ready) yield response;

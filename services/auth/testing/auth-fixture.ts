@@ -69,6 +69,10 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
       if (!spendWorks) throw new ConnectError("down", Code.Unavailable);
       return { spends: scopes.map((scope) => ({ scope, spentNanoUsd: spent.get(scope) ?? 0n })) };
     },
+    listSpenders({ kind }: { kind: string }) {
+      const spends = [...spent].filter(([scope]) => scope.startsWith(`${kind}:`));
+      return { spends: spends.map(([scope, spentNanoUsd]) => ({ scope, spentNanoUsd })) };
+    },
     setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
       const previousNanoUsd = spent.get(scope) ?? 0n;
       spent.set(scope, spentNanoUsd);

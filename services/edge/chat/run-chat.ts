@@ -8,25 +8,19 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type Finished, Operation, type Started } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { checkRoute } from "../allowed-routes.ts";
-import { authenticate } from "../authenticate.ts";
 import { invalidRequest } from "../body-json.ts";
 import { readCallId } from "../call-id.ts";
-import type { EdgeContext } from "../context.ts";
 import type { EdgeEvents } from "../events.ts";
-import type { FailedAttempts } from "../failed-attempts.ts";
 import { readInferRequest } from "../infer-request.ts";
 import type { NamedScopes } from "../named-scopes.ts";
-import type { PrincipalCache } from "../principal-cache.ts";
+import { admitRpc, type RpcParts } from "../rpc-caller.ts";
 import { chatError } from "./chat-error.ts";
 import { writeChatJson } from "./chat-json.ts";
 
 /** What the RPCs of a chat work with. */
-export interface ChatParts {
-  readonly context: EdgeContext;
+export interface ChatParts extends RpcParts {
   readonly events: EdgeEvents;
-  readonly principals: PrincipalCache;
   readonly named: NamedScopes;
-  readonly attempts: FailedAttempts;
 }
 
 /** One step of an answer: a payload as the HTTP client would get it, or the end. */
@@ -46,7 +40,8 @@ export async function* runChat(
   let callId = readCallId(headers);
   const begun = performance.now();
   try {
-    const principal = await admit(parts, handler, headers);
+    const { path, principal } = await admitRpc(parts, handler, headers);
+    checkRoute(principal, { path, routeName: path, groups: ["llm_api_routes", "openai_routes"] });
     const request = readChat(parts, chat, stream, headers, callId, principal);
     if (request.caller !== undefined) await parts.named.apply(request.caller, request.model);
     callId = request.callId;
@@ -61,26 +56,6 @@ export async function* runChat(
 }
 
 const callIdHeader = "x-litellm-call-id";
-
-/** Who calls, if it may. RPCs do not tell the address of their client: all without a proxy's word count as one. */
-async function admit(
-  { context, principals, attempts }: ChatParts,
-  { method, service }: HandlerContext,
-  headers: IncomingHttpHeaders,
-): Promise<Principal> {
-  const forwarded = context.config.trustForwardedFor ? headers["x-forwarded-for"] : undefined;
-  const address = (typeof forwarded === "string" && forwarded.split(",", 1)[0]?.trim()) || "rpc";
-  try {
-    const beforeAsking = () => attempts.check(address);
-    const principal = await authenticate(headers, principals, context.now(), "", beforeAsking);
-    const path = `/${service.typeName}/${method.name}`;
-    checkRoute(principal, { path, routeName: path, groups: ["llm_api_routes", "openai_routes"] });
-    return principal;
-  } catch (error) {
-    attempts.note(address, error);
-    throw error;
-  }
-}
 
 function readChat(
   { context }: ChatParts,

@@ -7,6 +7,7 @@ import type { Dialect } from "../error-body.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { NamedScopes } from "../named-scopes.ts";
 import { restRoutes } from "../rest/rest-routes.ts";
+import { restRpcs } from "../rest/rest-rpcs.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
 import { createChatCompletion } from "./create-chat-completion.ts";
@@ -29,6 +30,7 @@ export function createImplementations(parts: ChatParts): readonly Implementation
       createChatCompletion: createChatCompletion(parts),
       streamChatCompletion: streamChatCompletion(parts),
     }),
+    ...restRpcs(parts),
   ];
 }
 

@@ -1,0 +1,30 @@
+import type { ConformanceSubject } from "../../../testing/conformance-subject.ts";
+import { anthropicWire } from "../../../testing/wires/anthropic.ts";
+import { geminiWire } from "../../../testing/wires/gemini.ts";
+
+const root = "/v1beta1/projects/p/locations/us-east5/publishers";
+const common = {
+  credential: "ya29.conformance",
+  settings: { vertex_project: "p", vertex_location: "us-east5" },
+  authorization: ["authorization", "Bearer ya29.conformance"],
+  missingCredential: { names: "VERTEXAI_CREDENTIALS" },
+} as const;
+const gemini = `${root}/google/models/gemini-2.5-flash`;
+const claude = `${root}/anthropic/models/claude-sonnet-4-5@20250929`;
+
+export const subjects: readonly ConformanceSubject[] = [
+  {
+    ...common,
+    name: "gemini",
+    model: "gemini-2.5-flash",
+    wire: geminiWire,
+    paths: { whole: `${gemini}:generateContent`, stream: `${gemini}:streamGenerateContent?alt=sse` },
+  },
+  {
+    ...common,
+    name: "claude",
+    model: "claude-sonnet-4-5@20250929",
+    wire: anthropicWire,
+    paths: { whole: `${claude}:rawPredict`, stream: `${claude}:streamRawPredict` },
+  },
+];

@@ -8,7 +8,7 @@ import { compareCases } from "./cases.ts";
 import { configOf, deploymentsAt } from "./deployments.ts";
 import { type Difference, differencesOf } from "./difference.ts";
 import { type Gateway, startLiteLlm } from "./litellm.ts";
-import { observe } from "./observation.ts";
+import { type Observation, observe } from "./observation.ts";
 import { type ComparedCall, report } from "./report.ts";
 import { scriptCase } from "./scripted-upstream.ts";
 
@@ -45,11 +45,7 @@ try {
       scriptCase(upstream, deployment, own);
       const theirs = await observe(litellm, upstream, deployment, own);
       const ours = await observe(sluice, upstream, deployment, own);
-      const differences: Difference[] = [
-        ...differencesOf(theirs.upstream, ours.upstream, "upstream"),
-        ...differencesOf(theirs.client, ours.client, "client"),
-      ];
-      calls.push({ provider: deployment.name, name: own.name, differences });
+      calls.push({ provider: deployment.name, name: own.name, differences: between(theirs, ours) });
     }
   }
   await report(calls, values.write);
@@ -57,6 +53,18 @@ try {
   for (const gateway of gateways) await gateway.stop();
   await upstream.close();
   await rm(folder, { recursive: true, force: true });
+}
+
+/** Where one gateway answers and the other refuses, that is the only difference to the client. */
+function between(theirs: Observation, ours: Observation): Difference[] {
+  const upstream = differencesOf(theirs.upstream, ours.upstream, "upstream");
+  if ((theirs.client.status === 200) === (ours.client.status === 200)) {
+    return [...upstream, ...differencesOf(theirs.client, ours.client, "client")];
+  }
+  const told = ({ client }: Observation) => (client.status === 200 ? "an answer" : client);
+  const path = `client, ${theirs.client.status === 200 ? "Sluice" : "LiteLLM"} alone refuses`;
+  const sent = [theirs, ours].every((own) => !Array.isArray(own.upstream));
+  return [...(sent ? upstream : []), { path, litellm: told(theirs), sluice: told(ours) }];
 }
 
 async function startSluice(): Promise<Gateway> {

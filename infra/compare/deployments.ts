@@ -40,7 +40,7 @@ export function deploymentsAt(upstream: string): Deployment[] {
       api_base: upstream,
       ...google,
     }),
-    deployment("cohere", cohereWire, "cohere_chat/v2/command-a-03-2025", {
+    deployment("cohere", cohereWire, "cohere_chat/command-a-03-2025", {
       api_base: `${upstream}/cohere/v2/chat`,
       api_key: "cohere-compare",
     }),
@@ -76,6 +76,7 @@ export function configOf(deployments: readonly Deployment[]): string {
   return JSON.stringify({
     model_list: deployments.map(({ name, litellm_params }) => ({ model_name: name, litellm_params })),
     router_settings: { num_retries: 0, disable_cooldowns: true },
-    litellm_settings: { num_retries: 0 },
+    // LiteLLM fetches pictures from public addresses alone, unless it is told otherwise.
+    litellm_settings: { num_retries: 0, user_url_validation: false },
   });
 }

@@ -11,7 +11,7 @@ import {
 import type { CompareCase } from "./cases.ts";
 import type { Deployment } from "./deployments.ts";
 import type { Gateway } from "./litellm.ts";
-import { isCall } from "./scripted-upstream.ts";
+import { failureMessage, isCall } from "./scripted-upstream.ts";
 
 /** What one gateway did with one request. */
 export interface Observation {
@@ -56,22 +56,42 @@ export async function observe(
   };
 }
 
+const generateContent = /:(?:stream)?generateContent/i;
+
 function describeRequest({ url, headers, body }: RecordedRequest): JsonObject {
   const told = tellingHeaders.flatMap((name): [string, string][] => {
     const value = headers[name];
     return typeof value === "string" ? [[name, value.replace(/^(AWS4-HMAC-SHA256) .*/, "$1")]] : [];
   });
+  const parsed = parseObject(body.toString()) ?? body.toString();
   return {
     path: decodeURIComponent(url),
     headers: Object.fromEntries(told),
-    body: parseObject(body.toString()) ?? body.toString(),
+    body: generateContent.test(url) ? camelCase(parsed) : parsed,
   };
 }
 
-/** Identifiers and times differ by nature. */
+/** Google takes both spellings of a member, `inline_data` and `inlineData`; names in schemas are left alone. */
+function camelCase(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(camelCase);
+  if (!isObject(value)) return value;
+  const spelt = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return Object.fromEntries(
+    Object.entries(value).map(([name, own]) => [spelt(name), name === "properties" ? own : camelCase(own)]),
+  );
+}
+
+/** Identifiers and times differ by nature; of an error's message counts whether it is the provider's. */
 function withoutIds(body: JsonObject): JsonObject {
+  if (isObject(body.error)) return { error: describeError(body.error) };
   const { id, created, system_fingerprint: _, ...rest } = body;
   return { ...rest, id: typeof id, created: typeof created };
+}
+
+function describeError(error: JsonObject): JsonObject {
+  const message = textOf(error.message);
+  if (!message.includes(failureMessage)) return { ...error, message: message.slice(0, 160) };
+  return { ...error, message: message === failureMessage ? "as the provider said" : "the provider's words in others" };
 }
 
 /** What a stream says, put together: texts, calls, finishes, usage, and how it ends. */
@@ -86,6 +106,7 @@ function readStream(text: string): JsonObject {
   const calls: JsonObject[] = [];
   for (const call of deltas.flatMap((delta) => objectsOf(delta.tool_calls))) addCall(calls, call);
   const usages = chunks.map(({ usage }) => usage).filter((usage) => isObject(usage));
+  const failure = chunks.find(({ error }) => isObject(error))?.error;
   return {
     first: Object.fromEntries(Object.keys(chunks[0] ?? {}).map((name) => [name, true])),
     content: joined("content"),
@@ -95,7 +116,7 @@ function readStream(text: string): JsonObject {
     finishes: choices.map(({ finish_reason }) => textOf(finish_reason)).filter((reason) => reason !== ""),
     usage: usages.at(-1) ?? null,
     usages: usages.length,
-    error: chunks.find(({ error }) => error !== undefined)?.error ?? null,
+    error: isObject(failure) ? describeError(failure) : null,
     done: events.at(-1)?.trim() === "data: [DONE]",
   };
 }

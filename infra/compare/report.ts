@@ -29,7 +29,7 @@ const page = new URL("../../docs/litellm-differences.md", import.meta.url);
 export async function report(calls: readonly ComparedCall[], write: boolean): Promise<void> {
   const known: readonly Judgement[] = JSON.parse(await readFile(judgements, "utf8"));
   const judge = (call: ComparedCall, { path }: Difference) => known.find((own) => matches(own, call, path));
-  console.log(table(calls, (call, difference) => judge(call, difference) !== undefined));
+  console.log(table(calls, judge));
   const open = calls.flatMap((call) =>
     call.differences.filter((difference) => judge(call, difference) === undefined).map((own) => ({ call, ...own })),
   );
@@ -39,7 +39,7 @@ export async function report(calls: readonly ComparedCall[], write: boolean): Pr
   )) {
     const [first] = group;
     const names = group.map(({ call }) => call.name);
-    console.log(`\n${title}  (${group.length} ×: ${names.slice(0, 4).join("; ")})`);
+    console.log(`\n${title}  (${group.length} ×: ${names.slice(0, 30).join("; ")})`);
     console.log(`  LiteLLM: ${show(first?.litellm)}\n  Sluice:  ${show(first?.sluice)}`);
   }
   console.log(`\n${open.length} differences that nobody has judged`);
@@ -55,24 +55,25 @@ function matches({ providers = "", cases = "", path }: Judgement, call: Compared
   );
 }
 
-type IsJudged = (call: ComparedCall, difference: Difference) => boolean;
+type Judge = (call: ComparedCall, difference: Difference) => Judgement | undefined;
 
-function table(calls: readonly ComparedCall[], isJudged: IsJudged): string {
-  const head =
-    "| provider | requests | same request upstream | same answer | judged differences | others |\n|---|--:|--:|--:|--:|--:|";
-  const rows = [...Map.groupBy(calls, ({ provider }) => provider)].map(([provider, own]) =>
-    row(provider, own, isJudged),
-  );
-  return [head, ...rows, row("all", calls, isJudged)].join("\n");
+function table(calls: readonly ComparedCall[], judge: Judge): string {
+  const head = `| provider | requests | alike upstream | alike for the client | Sluice right | LiteLLM right | not judged |
+|---|--:|--:|--:|--:|--:|--:|`;
+  const rows = [...Map.groupBy(calls, ({ provider }) => provider)].map(([provider, own]) => row(provider, own, judge));
+  return [head, ...rows, row("all", calls, judge)].join("\n");
 }
 
-function row(provider: string, calls: readonly ComparedCall[], isJudged: IsJudged): string {
-  const same = (side: string) =>
-    calls.filter((call) => call.differences.every(({ path }) => !path.startsWith(side))).length;
-  const places = calls.flatMap((call) => call.differences.map((difference) => isJudged(call, difference)));
-  const judged = places.filter((is) => is).length;
-  const cells = [provider, calls.length, same("upstream"), same("client"), judged, places.length - judged];
-  return `| ${cells.join(" | ")} |`;
+/** Alike are requests without a difference, and those where both gateways are right. The rest counts requests too. */
+function row(provider: string, calls: readonly ComparedCall[], judge: Judge): string {
+  const verdicts = calls.map((call) =>
+    call.differences.map((own) => ({ path: own.path, right: judge(call, own)?.right ?? "nobody" })),
+  );
+  const alike = (side: string) =>
+    verdicts.filter((own) => own.every(({ path, right }) => !path.startsWith(side) || right === "both")).length;
+  const won = (by: string) => verdicts.filter((own) => own.some(({ right }) => right === by)).length;
+  const cells = [calls.length, alike("upstream"), alike("client"), won("Sluice"), won("LiteLLM"), won("nobody")];
+  return `| ${provider} | ${cells.join(" | ")} |`;
 }
 
 function show(value: JsonValue | undefined): string {
@@ -87,11 +88,7 @@ with one \`config.yaml\`: [infra/compare](../infra/compare/README.md), whose pro
 The judge is the provider's documentation. "both" means that the provider, or the client, takes either.
 `;
 
-function pageOf(
-  calls: readonly ComparedCall[],
-  known: readonly Judgement[],
-  judge: (call: ComparedCall, own: Difference) => Judgement | undefined,
-): string {
+function pageOf(calls: readonly ComparedCall[], known: readonly Judgement[], judge: Judge): string {
   const found = calls.flatMap((call) => call.differences.map((own) => ({ call, own: judge(call, own) })));
   const lines = known.map((own) => {
     const seen = found.filter((each) => each.own === own);
@@ -102,5 +99,5 @@ function pageOf(
   });
   const head = "| provider | difference | right | why |\n|---|---|---|---|";
   const rows = lines.filter((line) => line !== undefined);
-  return `${intro}\n${table(calls, (call, own) => judge(call, own) !== undefined)}\n\n${[head, ...rows].join("\n")}\n`;
+  return `${intro}\n${table(calls, judge)}\n\n${[head, ...rows].join("\n")}\n`;
 }

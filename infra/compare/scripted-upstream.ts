@@ -1,8 +1,4 @@
-import {
-  type FakeUpstream,
-  type RecordedRequest,
-  type ScriptedAnswer,
-} from "#chassis/testing/fake-upstream.ts";
+import type { FakeUpstream, RecordedRequest, ScriptedAnswer } from "#chassis/testing/fake-upstream.ts";
 import { onePoint } from "../../services/provider-adapter/testing/conformance-cases.ts";
 import { parseObject } from "../../services/provider-adapter/translate/json-reading.ts";
 import type { CompareCase } from "./cases.ts";

@@ -20,108 +20,6 @@ const call = (id: string, input: string) => ({ id, type: "function", function: {
 const chat = (...messages: JsonObject[]): JsonObject => ({ messages });
 const called = (...calls: JsonObject[]) => ({ role: "assistant", content: null, tool_calls: calls });
 
-/** Further requests, each with what it is about. `address` is where a picture can be fetched. */
-function requests(address: string): Readonly<Record<string, JsonObject>> {
-  const png = { type: "image_url", image_url: { url: `data:image/png;base64,${onePoint}`, detail: "low" } };
-  const pdf = Buffer.from("%PDF-1.4\n%%EOF\n").toString("base64");
-  const file = { type: "file", file: { filename: "a.pdf", file_data: `data:application/pdf;base64,${pdf}` } };
-  const question = { type: "text", text: "What is this?" };
-  const one = chat(user);
-  return {
-    ...chatRequests,
-    "one message": one,
-    "several turns": chat(user, { role: "assistant", content: "Sunny." }, { role: "user", content: "And tomorrow?" }),
-    "two user messages": chat(user, { role: "user", content: "In May." }),
-    "two system messages": chat(
-      { role: "system", content: "Be brief." },
-      { role: "system", content: "Be kind." },
-      user,
-    ),
-    "a system message behind": chat(user, { role: "system", content: "Be brief." }),
-    "a developer's message": chat({ role: "developer", content: "Be brief." }, user),
-    "content in parts": chat({ role: "user", content: [question, { type: "text", text: "Tell me." }] }),
-    "an empty answer before": chat(user, { role: "assistant", content: "" }, { role: "user", content: "Well?" }),
-    "the answer's beginning": chat(user, { role: "assistant", content: "It is" }),
-    max_completion_tokens: { ...one, max_completion_tokens: 50 },
-    top_p: { ...one, top_p: 0.5 },
-    "temperature 0": { ...one, temperature: 0 },
-    "temperature above 1": { ...one, temperature: 1.5 },
-    "several stops": { ...one, stop: ["END", "FIN"] },
-    seed: { ...one, seed: 7 },
-    penalties: { ...one, frequency_penalty: 0.5, presence_penalty: 0.5 },
-    "n of 1": { ...one, n: 1 },
-    "n of 2": { ...one, n: 2 },
-    user: { ...one, user: "somebody" },
-    logprobs: { ...one, logprobs: true, top_logprobs: 2 },
-    top_k: { ...one, top_k: 5 },
-    "an unknown field": { ...one, brand_new_field: { a: 1 } },
-    "one tool at a time": { ...one, tools, parallel_tool_calls: false },
-    "a tool without parameters": { ...one, tools: [{ type: "function", function: { name: "now" } }] },
-    "a strict tool": { ...one, tools: strictTools },
-    "a tool result in parts": {
-      ...chat(user, called(call("a", "{}")), {
-        role: "tool",
-        tool_call_id: "a",
-        content: [{ type: "text", text: "sunny" }],
-      }),
-      tools,
-    },
-    "a tool result and a question": {
-      ...chat(
-        user,
-        called(call("a", '{"city":"Paris"}')),
-        { role: "tool", tool_call_id: "a", content: "sunny" },
-        {
-          role: "user",
-          content: "Thanks. And Rome?",
-        },
-      ),
-      tools,
-    },
-    "words before a call": {
-      ...chat(
-        user,
-        { ...called(call("a", "{}")), content: "I look." },
-        { role: "tool", tool_call_id: "a", content: "sunny" },
-      ),
-      tools,
-    },
-    "tool results without tools": chat(user, called(call("a", "{}")), {
-      role: "tool",
-      tool_call_id: "a",
-      content: "sunny",
-    }),
-    "JSON mode": { ...chat({ role: "user", content: "Answer in JSON." }), response_format: { type: "json_object" } },
-    "plain text asked for": { ...one, response_format: { type: "text" } },
-    "image by address": chat({ role: "user", content: [question, { type: "image_url", image_url: { url: address } }] }),
-    "two images": chat({ role: "user", content: [png, png, question] }),
-    "a PDF": chat({ role: "user", content: [question, file] }),
-    "much reasoning": { ...one, reasoning_effort: "high" },
-    "no reasoning": { ...one, reasoning_effort: "none" },
-    "reasoning and a limit": { ...one, reasoning_effort: "medium", max_tokens: 4096 },
-    "Anthropic's thinking": { ...one, thinking: { type: "enabled", budget_tokens: 2000 }, max_tokens: 4096 },
-    "a cache mark": chat(
-      {
-        role: "system",
-        content: [{ type: "text", text: "Be brief.", cache_control: { type: "ephemeral" } }],
-      },
-      user,
-    ),
-    "thinking sent back": {
-      ...chat(
-        user,
-        {
-          ...called(call("a", '{"city":"Paris"}')),
-          reasoning_content: "Hm.",
-          thinking_blocks: [{ type: "thinking", thinking: "Hm.", signature: "c2ln" }],
-        },
-        { role: "tool", tool_call_id: "a", content: "sunny" },
-      ),
-      tools,
-    },
-  };
-}
-
 const strictTools: JsonValue = [
   {
     type: "function",
@@ -142,10 +40,107 @@ const strictTools: JsonValue = [
   },
 ];
 
+const png = { type: "image_url", image_url: { url: `data:image/png;base64,${onePoint}`, detail: "low" } };
+const pdf = Buffer.from("%PDF-1.4\n%%EOF\n").toString("base64");
+const file = { type: "file", file: { filename: "a.pdf", file_data: `data:application/pdf;base64,${pdf}` } };
+const question = { type: "text", text: "What is this?" };
+const one = chat(user);
+
+/** Further requests, each with what it is about. */
+const requests: Readonly<Record<string, JsonObject>> = {
+  ...chatRequests,
+  "one message": one,
+  "several turns": chat(user, { role: "assistant", content: "Sunny." }, { role: "user", content: "And tomorrow?" }),
+  "two user messages": chat(user, { role: "user", content: "In May." }),
+  "two system messages": chat({ role: "system", content: "Be brief." }, { role: "system", content: "Be kind." }, user),
+  "a system message behind": chat(user, { role: "system", content: "Be brief." }),
+  "a developer's message": chat({ role: "developer", content: "Be brief." }, user),
+  "content in parts": chat({ role: "user", content: [question, { type: "text", text: "Tell me." }] }),
+  "an empty answer before": chat(user, { role: "assistant", content: "" }, { role: "user", content: "Well?" }),
+  "the answer's beginning": chat(user, { role: "assistant", content: "It is" }),
+  max_completion_tokens: { ...one, max_completion_tokens: 50 },
+  top_p: { ...one, top_p: 0.5 },
+  "temperature 0": { ...one, temperature: 0 },
+  "temperature above 1": { ...one, temperature: 1.5 },
+  "several stops": { ...one, stop: ["END", "FIN"] },
+  seed: { ...one, seed: 7 },
+  penalties: { ...one, frequency_penalty: 0.5, presence_penalty: 0.5 },
+  "n of 1": { ...one, n: 1 },
+  "n of 2": { ...one, n: 2 },
+  user: { ...one, user: "somebody" },
+  logprobs: { ...one, logprobs: true, top_logprobs: 2 },
+  top_k: { ...one, top_k: 5 },
+  "an unknown field": { ...one, brand_new_field: { a: 1 } },
+  "one tool at a time": { ...one, tools, parallel_tool_calls: false },
+  "a tool without parameters": { ...one, tools: [{ type: "function", function: { name: "now" } }] },
+  "a strict tool": { ...one, tools: strictTools },
+  "a tool result in parts": {
+    ...chat(user, called(call("a", "{}")), {
+      role: "tool",
+      tool_call_id: "a",
+      content: [{ type: "text", text: "sunny" }],
+    }),
+    tools,
+  },
+  "a tool result and a question": {
+    ...chat(
+      user,
+      called(call("a", '{"city":"Paris"}')),
+      { role: "tool", tool_call_id: "a", content: "sunny" },
+      {
+        role: "user",
+        content: "Thanks. And Rome?",
+      },
+    ),
+    tools,
+  },
+  "words before a call": {
+    ...chat(
+      user,
+      { ...called(call("a", "{}")), content: "I look." },
+      { role: "tool", tool_call_id: "a", content: "sunny" },
+    ),
+    tools,
+  },
+  "tool results without tools": chat(user, called(call("a", "{}")), {
+    role: "tool",
+    tool_call_id: "a",
+    content: "sunny",
+  }),
+  "JSON mode": { ...chat({ role: "user", content: "Answer in JSON." }), response_format: { type: "json_object" } },
+  "plain text asked for": { ...one, response_format: { type: "text" } },
+  "two images": chat({ role: "user", content: [png, png, question] }),
+  "a PDF": chat({ role: "user", content: [question, file] }),
+  "much reasoning": { ...one, reasoning_effort: "high" },
+  "no reasoning": { ...one, reasoning_effort: "none" },
+  "reasoning and a limit": { ...one, reasoning_effort: "medium", max_tokens: 4096 },
+  "Anthropic's thinking": { ...one, thinking: { type: "enabled", budget_tokens: 2000 }, max_tokens: 4096 },
+  "a cache mark": chat(
+    {
+      role: "system",
+      content: [{ type: "text", text: "Be brief.", cache_control: { type: "ephemeral" } }],
+    },
+    user,
+  ),
+  "thinking sent back": {
+    ...chat(
+      user,
+      {
+        ...called(call("a", '{"city":"Paris"}')),
+        reasoning_content: "Hm.",
+        thinking_blocks: [{ type: "thinking", thinking: "Hm.", signature: "c2ln" }],
+      },
+      { role: "tool", tool_call_id: "a", content: "sunny" },
+    ),
+    tools,
+  },
+};
+
 /** Every case. `address` is where a picture can be fetched. */
 export function compareCases(address: string): CompareCase[] {
   const { text, reasoning } = answers;
-  const asked = Object.entries(requests(address)).map(([name, body]) => ({
+  const byAddress = chat({ role: "user", content: [question, { type: "image_url", image_url: { url: address } }] });
+  const asked = Object.entries({ ...requests, "image by address": byAddress }).map(([name, body]) => ({
     name: `request: ${name}`,
     body,
     said: text,

@@ -11,7 +11,6 @@ import {
   parseObject,
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
-import { replayBedrockTwins } from "./bedrock-twins.ts";
 import { readChunks, readCompletion } from "./chat-answer.ts";
 import { type RecordedConverse, readConverse } from "./recorded-converse.ts";
 import { type Recording, type ReplayResult, readRecordings, recordingsFolder, replay } from "./recording.ts";
@@ -38,7 +37,6 @@ export function replayBedrock(folder: string = recordingsFolder): ReplayResult[]
       exchanges.filter(({ response }) => numberOf(response.status) >= 400),
       checkError,
     ),
-    replayBedrockTwins(folder, new Map(exchanges.map((exchange) => [exchange.id, exchange]))),
   ];
 }
 

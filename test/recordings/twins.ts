@@ -1,0 +1,152 @@
+import { existsSync, readFileSync } from "node:fs";
+import { Secret } from "#chassis/secret.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { JsonObject, ProviderCall } from "../../services/provider-adapter/provider.ts";
+import { createProviders } from "../../services/provider-adapter/providers/index.ts";
+import { listOf, objectsOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
+import { differenceOf } from "./difference.ts";
+import explained from "./explained-twins.json" with { type: "json" };
+import type { Recording, ReplayResult } from "./recording.ts";
+import { type OutlinedDialect, outlines } from "./request-outline.ts";
+
+/** A provider whose accepted requests are compared with what its translator makes. */
+interface Native {
+  readonly provider: string;
+  readonly id: string;
+  readonly dialect: OutlinedDialect;
+  readonly endpoints: RegExp;
+  readonly base: string;
+  readonly credential: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+const vertex = {
+  provider: "vertex",
+  id: "vertex_ai",
+  base: "https://vertex.test",
+  credential: "ya29.test",
+  settings: { vertex_project: "p" },
+};
+const natives: readonly Native[] = [
+  { provider: "anthropic", id: "anthropic", dialect: "messages", endpoints: /^messages$/, base: "", credential: "k" },
+  {
+    provider: "bedrock",
+    id: "bedrock",
+    dialect: "converse",
+    endpoints: /^bedrock\.converse/,
+    base: "",
+    credential: "k",
+  },
+  { provider: "gemini", id: "gemini", dialect: "gemini", endpoints: /GenerateContent$/i, base: "", credential: "k" },
+  { ...vertex, dialect: "gemini", endpoints: /GenerateContent$/i },
+  { ...vertex, dialect: "messages", endpoints: /rawPredict/i },
+  { provider: "cohere", id: "cohere", dialect: "cohere", endpoints: /^cohere\.v2\.chat$/, base: "", credential: "k" },
+  { provider: "ollama", id: "ollama_chat", dialect: "ollama", endpoints: /^ollama\.chat$/, base: "", credential: "k" },
+];
+
+/** Two requests, one translated, that should say the same. */
+interface Twin {
+  readonly scenario: string;
+  readonly ours: Recording;
+  readonly theirs: readonly Recording[];
+}
+
+/**
+ * Requests of one scenario in OpenAI's format, translated by each provider, against bodies that it accepted from the same
+ * scenario in its own. A request agrees where it agrees with one of them. Differences that were read and found to be the
+ * frameworks' own are in explained-twins.json.
+ */
+export function replayTwins(folder: string, recordings: readonly Recording[]): ReplayResult[] {
+  const file = `${folder}/twins.jsonl`;
+  if (!existsSync(file)) return [];
+  const scenarios = readFileSync(file, "utf8")
+    .split("\n")
+    .map(parseObject)
+    .filter((scenario) => scenario !== undefined);
+  const byId = new Map(recordings.map((recording) => [recording.id, recording]));
+  const providers = createProviders();
+  const used = new Set<string>();
+  const results = natives.map((native): ReplayResult => {
+    const failures: string[] = [];
+    const twins = scenarios.flatMap((scenario) => twinsOf(scenario, native, byId));
+    let excused = 0;
+    for (const twin of twins) {
+      const differences = twin.theirs.map((theirs) => compare(native, providers, twin.ours, theirs));
+      if (differences.includes(undefined)) continue;
+      const [difference = ""] = differences;
+      const line = `${native.id} ${native.dialect} :: ${twin.scenario} :: ${twin.ours.provider} :: ${difference}`;
+      const explanation = explained.find(({ match }) => new RegExp(match).test(line));
+      if (explanation !== undefined) {
+        used.add(explanation.match);
+        excused += 1;
+      } else failures.push(`${twin.ours.id} ${line}`);
+    }
+    const known = excused === 0 ? "" : `, ${excused} of them with an explained difference`;
+    return { name: `twins, ${native.id} ${native.dialect}${known}`, ran: twins.length, failures, exchanges: [] };
+  });
+  const idle = explained
+    .filter(({ match }) => !used.has(match))
+    .map(({ match }) => `explanation: nothing differs like ${match}`);
+  return [...results, { name: "twins, explanations", ran: explained.length, failures: idle, exchanges: [] }];
+}
+
+function twinsOf(scenario: JsonObject, native: Native, byId: ReadonlyMap<string, Recording>): Twin[] {
+  const accepted = objectsOf(scenario.native_format).filter(({ provider }) => provider === native.provider);
+  return objectsOf(scenario.openai_format).flatMap(({ ids }) =>
+    listOf(ids).flatMap((id, turn): Twin[] => {
+      const ours = byId.get(textOf(id));
+      const theirs = accepted
+        .map((own) => byId.get(textOf(listOf(own.ids)[turn])))
+        .filter((own) => own !== undefined)
+        .filter((own) => native.endpoints.test(own.endpoint) && bodyOf(own) !== undefined);
+      const isChat = ours !== undefined && Array.isArray(bodyOf(ours)?.messages);
+      return isChat && theirs.length > 0 ? [{ scenario: textOf(scenario.scenario), ours, theirs }] : [];
+    }),
+  );
+}
+
+function bodyOf({ request }: Recording): JsonObject | undefined {
+  return parseObject(textOf(request.body));
+}
+
+function compare(
+  native: Native,
+  providers: ReturnType<typeof createProviders>,
+  ours: Recording,
+  theirs: Recording,
+): string | undefined {
+  try {
+    const exchange = providers.get(native.id)?.begin(callOf(native, ours, theirs.model));
+    const sent = parseObject(Buffer.from(exchange?.request.body ?? "").toString()) ?? {};
+    const outline = outlines[native.dialect];
+    return differenceOf(outline(sent), outline(bodyOf(theirs) ?? {}));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function callOf(native: Native, { request }: Recording, model: string): ProviderCall {
+  return {
+    operation: Operation.CHAT_COMPLETIONS,
+    stream: false,
+    model,
+    body: Buffer.from(textOf(request.body)),
+    contentType: "application/json",
+    baseUrl: native.base,
+    credential: new Secret(native.credential),
+    settings: { ...native.settings },
+    headers: {},
+    defaultParams: {},
+    outputTokenCap: undefined,
+    dropParams: true,
+    allowedParams: [],
+    createdAt: 0,
+  };
+}
+
+if (import.meta.main) {
+  const { readAllRecordings, recordingsFolder } = await import("./recording.ts");
+  for (const { name, ran, failures } of replayTwins(recordingsFolder, readAllRecordings())) {
+    console.log(`${name}: ${ran - failures.length} of ${ran}\n${failures.join("\n")}`);
+  }
+}

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startFakeUpstream } from "#chassis/testing/fake-upstream.ts";
 import { startGatewayProcess } from "../../test/harness/gateway-process.ts";
+import { allDifferences, type Difference } from "../../test/recordings/difference.ts";
 import { compareCases } from "./cases.ts";
 import { configOf, deploymentsAt } from "./deployments.ts";
-import { type Difference, differencesOf } from "./difference.ts";
 import { type Gateway, startLiteLlm } from "./litellm.ts";
 import { type Observation, observe } from "./observation.ts";
 import { type ComparedCall, report } from "./report.ts";
@@ -57,14 +57,14 @@ try {
 
 /** Where one gateway answers and the other refuses, that is the only difference to the client. */
 function between(theirs: Observation, ours: Observation): Difference[] {
-  const upstream = differencesOf(theirs.upstream, ours.upstream, "upstream");
+  const upstream = allDifferences(theirs.upstream, ours.upstream, "upstream");
   if ((theirs.client.status === 200) === (ours.client.status === 200)) {
-    return [...upstream, ...differencesOf(theirs.client, ours.client, "client")];
+    return [...upstream, ...allDifferences(theirs.client, ours.client, "client")];
   }
   const told = ({ client }: Observation) => (client.status === 200 ? "an answer" : client);
   const path = `client, ${theirs.client.status === 200 ? "Sluice" : "LiteLLM"} alone refuses`;
   const sent = [theirs, ours].every((own) => !Array.isArray(own.upstream));
-  return [...(sent ? upstream : []), { path, litellm: told(theirs), sluice: told(ours) }];
+  return [...(sent ? upstream : []), { path, theirs: told(theirs), ours: told(ours) }];
 }
 
 async function startSluice(): Promise<Gateway> {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import type { JsonValue } from "../../services/provider-adapter/provider.ts";
-import type { Difference } from "./difference.ts";
+import type { Difference } from "../../test/recordings/difference.ts";
 
 /** One request to one provider through both gateways. */
 export interface ComparedCall {
@@ -40,7 +40,7 @@ export async function report(calls: readonly ComparedCall[], write: boolean): Pr
     const [first] = group;
     const names = group.map(({ call }) => call.name);
     console.log(`\n${title}  (${group.length} ×: ${names.slice(0, 30).join("; ")})`);
-    console.log(`  LiteLLM: ${show(first?.litellm)}\n  Sluice:  ${show(first?.sluice)}`);
+    console.log(`  LiteLLM: ${show(first?.theirs)}\n  Sluice:  ${show(first?.ours)}`);
   }
   console.log(`\n${open.length} differences that nobody has judged`);
   if (write) await writeFile(page, pageOf(calls, known, judge));

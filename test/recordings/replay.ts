@@ -1,3 +1,4 @@
+import { replayGoldens } from "./goldens.ts";
 import knownDifferences from "./known-differences.json" with { type: "json" };
 import { replayOfficialClients } from "./official-clients.ts";
 import { replayPurely } from "./pure-replays.ts";
@@ -18,14 +19,14 @@ import { replayTwins } from "./twins.ts";
  *
  * Other dialects go through their provider alone, without a network. The rest is left out, with a reason. Twins, one
  * scenario recorded in OpenAI's format and in a provider's own, have to translate into what the provider accepted, but for
- * what explained-twins.json explains.
+ * what explained-twins.json explains; so have other gateways' examples, the goldens, with explained-goldens.json.
  *
  * Run it: `npm run test:recordings [-- folder]`. It exits with 1 where anything differs that known-differences.json,
  * reasons by recording id, does not list.
  */
 export async function replayAll(recordings: readonly Recording[], folder: string = recordingsFolder): Promise<Account> {
   const began = performance.now();
-  const pure = [...replayPurely(folder), ...replayTwins(folder, recordings)];
+  const pure = [...replayPurely(folder), ...replayTwins(folder, recordings), ...replayGoldens(folder)];
   const stage = await startReplayStage(recordings);
   try {
     const gateway = await replayExchanges(stage, recordings);

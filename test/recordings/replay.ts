@@ -6,6 +6,7 @@ import { type Recording, readAllRecordings, recordingsFolder } from "./recording
 import { type Account, accountFor } from "./replay-account.ts";
 import { replayExchanges } from "./replay-exchanges.ts";
 import { startReplayStage } from "./replay-stage.ts";
+import { replaySchemas } from "./schemas.ts";
 import { replayTwins } from "./twins.ts";
 
 /**
@@ -19,14 +20,20 @@ import { replayTwins } from "./twins.ts";
  *
  * Other dialects go through their provider alone, without a network. The rest is left out, with a reason. Twins, one
  * scenario recorded in OpenAI's format and in a provider's own, have to translate into what the provider accepted, but for
- * what explained-twins.json explains; so have other gateways' examples, the goldens, with explained-goldens.json.
+ * what explained-twins.json explains; so have other gateways' examples, the goldens, with explained-goldens.json. What is
+ * answered is valid by OpenAI's description, what is sent to Bedrock and Mistral by theirs.
  *
  * Run it: `npm run test:recordings [-- folder]`. It exits with 1 where anything differs that known-differences.json,
  * reasons by recording id, does not list.
  */
 export async function replayAll(recordings: readonly Recording[], folder: string = recordingsFolder): Promise<Account> {
   const began = performance.now();
-  const pure = [...replayPurely(folder), ...replayTwins(folder, recordings), ...replayGoldens(folder)];
+  const pure = [
+    ...replayPurely(folder),
+    ...replayTwins(folder, recordings),
+    ...replayGoldens(folder),
+    ...replaySchemas(recordings, folder),
+  ];
   const stage = await startReplayStage(recordings);
   try {
     const gateway = await replayExchanges(stage, recordings);

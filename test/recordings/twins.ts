@@ -1,48 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
-import { Secret } from "#chassis/secret.ts";
-import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { JsonObject, ProviderCall } from "../../services/provider-adapter/provider.ts";
+import type { JsonObject } from "../../services/provider-adapter/provider.ts";
 import { createProviders } from "../../services/provider-adapter/providers/index.ts";
 import { listOf, objectsOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import { differenceOf } from "./difference.ts";
 import explained from "./explained-twins.json" with { type: "json" };
+import { chatCall, type NativeProvider, nativeProviders } from "./native-providers.ts";
 import type { Recording, ReplayResult } from "./recording.ts";
-import { type OutlinedDialect, outlines } from "./request-outline.ts";
-
-/** A provider whose accepted requests are compared with what its translator makes. */
-interface Native {
-  readonly provider: string;
-  readonly id: string;
-  readonly dialect: OutlinedDialect;
-  readonly endpoints: RegExp;
-  readonly base: string;
-  readonly credential: string;
-  readonly settings?: Readonly<Record<string, string>>;
-}
-
-const vertex = {
-  provider: "vertex",
-  id: "vertex_ai",
-  base: "https://vertex.test",
-  credential: "ya29.test",
-  settings: { vertex_project: "p" },
-};
-const natives: readonly Native[] = [
-  { provider: "anthropic", id: "anthropic", dialect: "messages", endpoints: /^messages$/, base: "", credential: "k" },
-  {
-    provider: "bedrock",
-    id: "bedrock",
-    dialect: "converse",
-    endpoints: /^bedrock\.converse/,
-    base: "",
-    credential: "k",
-  },
-  { provider: "gemini", id: "gemini", dialect: "gemini", endpoints: /GenerateContent$/i, base: "", credential: "k" },
-  { ...vertex, dialect: "gemini", endpoints: /GenerateContent$/i },
-  { ...vertex, dialect: "messages", endpoints: /rawPredict/i },
-  { provider: "cohere", id: "cohere", dialect: "cohere", endpoints: /^cohere\.v2\.chat$/, base: "", credential: "k" },
-  { provider: "ollama", id: "ollama_chat", dialect: "ollama", endpoints: /^ollama\.chat$/, base: "", credential: "k" },
-];
+import { outlines } from "./request-outline.ts";
 
 /** Two requests, one translated, that should say the same. */
 interface Twin {
@@ -66,7 +30,7 @@ export function replayTwins(folder: string, recordings: readonly Recording[]): R
   const byId = new Map(recordings.map((recording) => [recording.id, recording]));
   const providers = createProviders();
   const used = new Set<string>();
-  const results = natives.map((native): ReplayResult => {
+  const results = nativeProviders.map((native): ReplayResult => {
     const failures: string[] = [];
     const twins = scenarios.flatMap((scenario) => twinsOf(scenario, native, byId));
     let excused = 0;
@@ -90,7 +54,7 @@ export function replayTwins(folder: string, recordings: readonly Recording[]): R
   return [...results, { name: "twins, explanations", ran: explained.length, failures: idle, exchanges: [] }];
 }
 
-function twinsOf(scenario: JsonObject, native: Native, byId: ReadonlyMap<string, Recording>): Twin[] {
+function twinsOf(scenario: JsonObject, native: NativeProvider, byId: ReadonlyMap<string, Recording>): Twin[] {
   const accepted = objectsOf(scenario.native_format).filter(({ provider }) => provider === native.provider);
   return objectsOf(scenario.openai_format).flatMap(({ ids }) =>
     listOf(ids).flatMap((id, turn): Twin[] => {
@@ -110,38 +74,19 @@ function bodyOf({ request }: Recording): JsonObject | undefined {
 }
 
 function compare(
-  native: Native,
+  native: NativeProvider,
   providers: ReturnType<typeof createProviders>,
   ours: Recording,
   theirs: Recording,
 ): string | undefined {
   try {
-    const exchange = providers.get(native.id)?.begin(callOf(native, ours, theirs.model));
+    const exchange = providers.get(native.id)?.begin(chatCall(theirs.model, textOf(ours.request.body)));
     const sent = parseObject(Buffer.from(exchange?.request.body ?? "").toString()) ?? {};
     const outline = outlines[native.dialect];
     return differenceOf(outline(sent), outline(bodyOf(theirs) ?? {}));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-function callOf(native: Native, { request }: Recording, model: string): ProviderCall {
-  return {
-    operation: Operation.CHAT_COMPLETIONS,
-    stream: false,
-    model,
-    body: Buffer.from(textOf(request.body)),
-    contentType: "application/json",
-    baseUrl: native.base,
-    credential: new Secret(native.credential),
-    settings: { ...native.settings },
-    headers: {},
-    defaultParams: {},
-    outputTokenCap: undefined,
-    dropParams: true,
-    allowedParams: [],
-    createdAt: 0,
-  };
 }
 
 if (import.meta.main) {

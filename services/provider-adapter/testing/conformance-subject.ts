@@ -80,6 +80,8 @@ export interface ConformanceSubject {
   readonly sends?: Readonly<Partial<Record<RequestCase, JsonObject>>>;
   /** Answers that this provider never gives, with the reason. */
   readonly neverAnswers?: Readonly<Partial<Record<AnswerCase, string>>>;
+  /** Where Anthropic's messages are tested, if they are written in another wire than chats. */
+  readonly messagesTestedBy?: string;
   /** The kinds of failures, by status, where they are not what the status says. */
   readonly kinds?: Readonly<Record<number, UpstreamErrorKind>>;
   /** What a call without any credential has to name; or why it needs none. */

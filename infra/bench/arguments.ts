@@ -1,7 +1,15 @@
 import { parseArgs } from "node:util";
 import { targetNames } from "./target.ts";
 
-export const scenarioNames = ["throughput", "streams", "latency", "first-token", "large-prompt", "memory"] as const;
+export const scenarioNames = [
+  "throughput",
+  "streams",
+  "latency",
+  "first-token",
+  "large-prompt",
+  "memory",
+  "translators",
+] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export interface Arguments {

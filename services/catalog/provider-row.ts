@@ -163,6 +163,8 @@ const openAiRow = z.strictObject({
   flattens_text: z.boolean().default(false),
   /** Whether the `name` of a message has to be left out. */
   drops_message_names: z.boolean().default(false),
+  /** Whether a message may be a `developer`'s; else it becomes the `system`'s. */
+  knows_developer_role: z.boolean().default(true),
   /** Whether `cache_control` marks may stand on the parts of a message. */
   keeps_cache_control: z.boolean().default(false),
   /** The field of an assistant message that gives the model its own reasoning back. */

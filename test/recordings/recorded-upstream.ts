@@ -64,6 +64,10 @@ export function upstreamOf(recording: Recording, endpoint: string): RecordedUpst
   if (provider === "anthropic" && endpoint === "messages") {
     return { prefix: provider, id: provider, base: "/v1", path: "/v1/messages", keyHeader: "x-api-key" };
   }
+  if (provider === "anthropic" && endpoint === "count_tokens") {
+    const path = "/v1/messages/count_tokens";
+    return { prefix: provider, id: provider, base: "/v1", path, keyHeader: "x-api-key" };
+  }
   if (provider === "cohere" && endpoint === "rerank") {
     return { prefix: provider, id: provider, base: "", path: pathOf(request), keyHeader: "authorization" };
   }

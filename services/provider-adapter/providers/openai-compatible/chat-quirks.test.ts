@@ -71,6 +71,11 @@ const bodies: [fields: object, text: string, expected: string, changes?: Partial
     '{"messages":[{"role":"user","name":"n","content":"a"},{"role":"tool","name":"f","content":"b"}]}',
     '{"messages":[{"role":"user","content":"a"},{"role":"tool","name":"f","content":"b"}],"model":"m-1"}',
   ],
+  [
+    { knows_developer_role: false },
+    '{"messages":[{"role":"developer","content":"a"},{"role":"user","content":"the \\"developer\\""}]}',
+    '{"messages":[{"role":"system","content":"a"},{"role":"user","content":"the \\"developer\\""}],"model":"m-1"}',
+  ],
   [{ flattens_text: true }, '{ "messages": [ 1.0, "x" ] }', '{ "messages": [ 1.0, "x" ],"model":"m-1" }'],
 ];
 

@@ -54,7 +54,7 @@ export class ChatStream {
     if (!this.#done && this.#finishReason === "") {
       throw protocolError(this.#provider, "the stream ended before the answer was complete");
     }
-    if (this.#first === undefined && this.#finishReason === "") {
+    if (this.#first === undefined && this.#finishReason === "" && this.#responseId === "") {
       throw protocolError(this.#provider, "the stream holds no answer");
     }
     return [closingEvent];

@@ -1,3 +1,4 @@
+import { skySchema } from "../../../testing/conformance-cases.ts";
 import type { ConformanceSubject } from "../../../testing/conformance-subject.ts";
 import { anthropicWire } from "../../../testing/wires/anthropic.ts";
 import { geminiWire } from "../../../testing/wires/gemini.ts";
@@ -27,6 +28,8 @@ export const subjects: readonly ConformanceSubject[] = [
     name: "claude",
     model: "claude-sonnet-4-5@20250929",
     wire: anthropicWire,
+    // Structured outputs have to be allowed there by an organization: a tool does the same.
+    sends: { "JSON schema": { tools: [{ name: "json_tool_call", input_schema: skySchema }] } },
     paths: { whole: `${claude}:rawPredict`, stream: `${claude}:streamRawPredict` },
   },
   {

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { numberOf } from "../../translate/json-reading.ts";
-import { withoutCounterpart } from "../../translate/neutral-values.ts";
+import { beyondText, withoutCounterpart } from "../../translate/neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../../translate/unsupported-parameter.ts";
 
 /**
@@ -22,32 +22,7 @@ export interface ParamTable {
 }
 
 /** OpenAI's parameters that change an answer. */
-const openAiParams = withoutCounterpart(
-  "audio",
-  "frequency_penalty",
-  "function_call",
-  "functions",
-  "logit_bias",
-  "logprobs",
-  "modalities",
-  "n",
-  "parallel_tool_calls",
-  "prediction",
-  "presence_penalty",
-  "reasoning_effort",
-  "response_format",
-  "seed",
-  "stop",
-  "store",
-  "temperature",
-  "tool_choice",
-  "tools",
-  "top_k",
-  "top_logprobs",
-  "top_p",
-  "verbosity",
-  "web_search_options",
-);
+const openAiParams = { ...beyondText, ...withoutCounterpart("stop", "temperature", "top_k", "top_p") };
 
 /** Hints that change no answer, and what every dialect has in a way of its own. */
 const neverPassed = new Set([

@@ -3,7 +3,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
 import { decodeText, isObject, numberOf, objectsOf, parseObject, textOf } from "../json-reading.ts";
-import { type IsNeutral, withoutCounterpart } from "../neutral-values.ts";
+import { beyondText, type IsNeutral, withoutCounterpart } from "../neutral-values.ts";
 import { refuseOrDrop } from "../unsupported-parameter.ts";
 import { renderTurns, type Turn, templateOf, templateParams } from "./template.ts";
 
@@ -22,34 +22,10 @@ export interface PromptRequest {
 
 /** OpenAI's parameters that a text model may lack, each with the values that ask for nothing. */
 const openAiParams: Readonly<Record<string, IsNeutral>> = {
-  ...withoutCounterpart(
-    "audio",
-    "best_of",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "logit_bias",
-    "logprobs",
-    "modalities",
-    "n",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "reasoning_effort",
-    "seed",
-    "store",
-    "suffix",
-    "temperature",
-    "top_logprobs",
-    "top_p",
-    "verbosity",
-    "web_search_options",
-  ),
+  ...beyondText,
+  ...withoutCounterpart("suffix", "temperature", "top_p"),
   best_of: (value) => value === 1,
   echo: (value) => value === false,
-  response_format: (value) => isObject(value) && value.type === "text",
-  tool_choice: (value) => value === "none" || value === "auto",
-  tools: (value) => Array.isArray(value) && value.length === 0,
 };
 
 /** What is read elsewhere, and hints that change no answer. */

@@ -105,7 +105,7 @@ export class WalletAdmitter implements Admitter {
     this.#adoption = adoptForEver(this.#adoptionOptions(), config.adoptionIntervalMs, this.#stop.signal);
   }
 
-  admit(request: AdmissionRequest, signal: AbortSignal): Admission | Promise<Admission> {
+  async admit(request: AdmissionRequest, signal: AbortSignal): Promise<Admission> {
     if (this.#closing) throw shuttingDown();
     const claim = this.#claimOf(request);
     const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
@@ -123,7 +123,7 @@ export class WalletAdmitter implements Admitter {
   async #admitLater(request: AdmissionRequest, claim: Claim, signal: AbortSignal): Promise<Admission> {
     try {
       const granted = await this.#queues.wait(claim, signal);
-      if (!signal.aborted && !this.#closing) return this.#begin(request, granted, true);
+      if (!signal.aborted && !this.#closing) return await this.#begin(request, granted, true);
       granted.hold.void(this.#options.clock());
       throw signal.aborted ? new ConnectError("the call was cancelled", Code.Canceled) : shuttingDown();
     } catch (error) {
@@ -148,35 +148,37 @@ export class WalletAdmitter implements Admitter {
     return { scopes, ...claimed(estimate), price };
   }
 
-  #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Admission {
+  async #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Promise<Admission> {
     const { owner, clock } = this.#options;
     const now = clock();
     const admitted = { nano: hold.nano, outputTokenCap, settlements: hold.reserved() };
     const record = recordOfBegin(uuidv7(), owner, request, admitted, now);
     let call: OpenCall;
+    this.#inFlight += 1;
     try {
       call = this.#journal.begin(record);
+      await this.#journal.flushed();
     } catch (error) {
-      hold.void(now);
+      this.#inFlight -= 1;
+      hold.void(clock());
       this.#events.journalRefused(error);
       throw gatewayError(Reason.UNAVAILABLE, "The gateway cannot record usage now. Try again.", {
         retryAfterMs: 1000,
         cause: error,
       });
     }
-    this.#inFlight += 1;
     this.#events.admitted(waited);
     return new AdmittedCall(this.#calls, record, call, hold, outputTokenCap);
   }
 
   /** What an admitted call tells its admitter. */
   readonly #calls: CallOwner = {
-    settled: (begin, call, hold, end) => {
+    settled: async (begin, call, hold, end) => {
       const now = this.#options.clock();
-      this.#inFlight -= 1;
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      this.#relay.push(record, call, this.#journalEnd(call, record));
+      this.#relay.push(record, call, await this.#journalEnd(call, record));
+      this.#inFlight -= 1;
     },
     voided: (call, hold) => {
       this.#inFlight -= 1;
@@ -186,9 +188,11 @@ export class WalletAdmitter implements Admitter {
     misused: (recordId) => this.#options.log.error("a call ended twice", { recordId }),
   };
 
-  #journalEnd(call: OpenCall, record: UsageRecorded): JournalPosition | undefined {
+  async #journalEnd(call: OpenCall, record: UsageRecorded): Promise<JournalPosition | undefined> {
     try {
-      return this.#journal.end(call, record);
+      const position = this.#journal.end(call, record);
+      await this.#journal.flushed();
+      return position;
     } catch (error) {
       this.#events.endNotJournalled(record.recordId, error);
       return undefined;
@@ -231,7 +235,7 @@ export class WalletAdmitter implements Admitter {
 }
 
 interface CallOwner {
-  settled(begin: UsageRecorded, call: OpenCall, hold: Hold, end: CallEnd): void;
+  settled(begin: UsageRecorded, call: OpenCall, hold: Hold, end: CallEnd): Promise<void>;
   voided(call: OpenCall, hold: Hold): void;
   misused(recordId: string): void;
 }
@@ -254,8 +258,8 @@ class AdmittedCall implements Admission {
     this.#hold = hold;
   }
 
-  settle(end: CallEnd): void {
-    if (this.#isFirstEnd()) this.#owner.settled(this.#begin, this.#call, this.#hold, end);
+  async settle(end: CallEnd): Promise<void> {
+    if (this.#isFirstEnd()) await this.#owner.settled(this.#begin, this.#call, this.#hold, end);
   }
 
   void(): void {

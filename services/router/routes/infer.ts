@@ -55,9 +55,10 @@ class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
         try {
           response = call.take(await call.advance());
         } catch (thrown) {
-          throw call.failed(thrown);
+          throw await call.failed(thrown);
         }
-        const value = this.#pass(call, response);
+        if (response.event.case === "finished") await call.finish(response.event.value);
+        const value = this.#pass(response);
         if (value !== undefined) return { done: false, value };
       }
     } catch (error) {
@@ -73,21 +74,18 @@ class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
   }
 
   async #open(): Promise<InferResponse> {
-    const admitted = admitCall(this.#core, this.#request, this.#signal);
-    const call = admitted instanceof Promise ? await admitted : admitted;
+    const call = await admitCall(this.#core, this.#request, this.#signal);
     this.#call = call;
     if (this.#over) call.close();
     return call.open();
   }
 
   /** What may be handed out now that this has come. */
-  #pass(call: ModelCall, response: InferResponse): InferResponse | undefined {
+  #pass(response: InferResponse): InferResponse | undefined {
     const { event } = response;
     const held = this.#held;
-    if (event.case === "finished") {
-      call.finish(event.value);
-      this.#finished = true;
-    } else if (event.case !== "chunk") return undefined;
+    if (event.case === "finished") this.#finished = true;
+    else if (event.case !== "chunk") return undefined;
     else if (event.value.last) {
       this.#held = response;
       return held;

@@ -7,14 +7,10 @@ import { estimateCall } from "./estimate.ts";
 import { ModelCall, type RouterCore } from "./model-call.ts";
 
 /**
- * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Answers at once where the
- * admitter does. What it throws has reserved nothing.
+ * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Where it rejects, nothing is
+ * reserved.
  */
-export function admitCall(
-  core: RouterCore,
-  request: InferRequest,
-  signal: AbortSignal,
-): ModelCall | Promise<ModelCall> {
+export async function admitCall(core: RouterCore, request: InferRequest, signal: AbortSignal): Promise<ModelCall> {
   const { caller, model } = request;
   if (caller === undefined || !callerAllows(caller, model, core.names)) {
     throw gatewayError(Reason.MODEL_ACCESS_DENIED, accessDenied(caller, model), { param: "model" });
@@ -23,10 +19,8 @@ export function admitCall(
   if (group === undefined) throw unknownModel(core, model);
   const estimate = estimateCall(request, reachableGroups(core, request, group), core.runtime.now());
   const { callId, operation, stream } = request;
-  const admission = core.admitter.admit({ callId, operation, model, stream, caller, estimate }, signal);
-  return admission instanceof Promise
-    ? admission.then((admitted) => new ModelCall(core, request, group, admitted, signal))
-    : new ModelCall(core, request, group, admission, signal);
+  const admission = await core.admitter.admit({ callId, operation, model, stream, caller, estimate }, signal);
+  return new ModelCall(core, request, group, admission, signal);
 }
 
 function unknownModel(core: RouterCore, model: string) {

@@ -80,7 +80,7 @@ export class ModelCall {
       const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, group.name, result.kind);
       if (next === undefined) {
         if (this.#cut === undefined) this.#settlement.void();
-        else this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
+        else await this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
         throw result.error;
       }
       this.#core.events.fellBack(group.name, next.name);
@@ -101,21 +101,21 @@ export class ModelCall {
     return response;
   }
 
-  /** Ends the call and returns its error. A failure here is final: the client has seen the beginning. */
-  failed(thrown: unknown): ConnectError {
+  /** Ends the call and resolves with its error, recorded. A failure here is final: the client has seen the beginning. */
+  async failed(thrown: unknown): Promise<ConnectError> {
     const running = this.#running;
     if (running === undefined || this.#settlement.done) return this.#aborted();
     const failure = readFailure(running.attempt.failed(thrown), running.deployment);
     this.#noteFailure(failure, running);
-    this.#settlement.breakOff(running, UsageStatus.FAILED);
+    await this.#settlement.breakOff(running, UsageStatus.FAILED);
     return failure.error;
   }
 
-  /** Prices and records the call; after it returns, the client may see the end. */
-  finish(finished: Finished): void {
+  /** Prices and records the call; when it resolves, the client may see the end. */
+  finish(finished: Finished): Promise<void> {
     const running = this.#live();
     recordSuccess(running.deployment, this.#core.runtime.now());
-    this.#settlement.succeed(running, finished);
+    return this.#settlement.succeed(running, finished);
   }
 
   /** Lets the adapter end its stream after Finished. */
@@ -132,7 +132,7 @@ export class ModelCall {
   readonly #onAbort = (): void => {
     this.#running?.attempt.close();
     if (this.#running === undefined) this.#settlement.void();
-    else this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
+    else void this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
   };
 
   async #tryGroup(group: ModelGroup): Promise<Opened | Failure> {

@@ -36,6 +36,7 @@ export class HttpCall {
   status = 0;
   readonly #frame: CallFrame;
   #abort: AbortController | undefined;
+  #whenGone: (() => void) | undefined;
 
   constructor(frame: CallFrame, request: IncomingMessage, response: ServerResponse) {
     this.#frame = frame;
@@ -60,9 +61,16 @@ export class HttpCall {
     return this.response.destroyed || this.response.socket?.destroyed === true;
   }
 
+  /** Has something done at once when the client hangs up: what a signal does, at a fraction of its price. Once a call. */
+  onGone(action: () => void): void {
+    this.#whenGone = action;
+    if (this.gone) action();
+  }
+
   /** Aborts what runs for this call. */
   abort(): void {
     this.#abort?.abort();
+    this.#whenGone?.();
   }
 
   /** `close` closes the connection behind the answer; so does a process that drains. */

@@ -1,3 +1,4 @@
+import { nextStep } from "#chassis/rpc/ready.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { Answer } from "../answer.ts";
@@ -19,13 +20,19 @@ export function runInference(context: EdgeContext, events: EdgeEvents, operation
     const request = readInferRequest({ operation, bytes, headers, pathModel, callId, principal });
     call.callId = request.callId;
     const answer = new Answer({ call, request, events, stalledClientMs: config.stalledClientMs, uploadMs });
+    const responses = clients.inference.infer(request)[Symbol.asyncIterator]();
+    call.onGone(() => responses.return?.());
     try {
-      for await (const { event } of clients.inference.infer(request, { signal: call.signal })) {
-        const caughtUp = answer.take(event);
+      for (;;) {
+        const coming = nextStep(responses);
+        const step = coming instanceof Promise ? await coming : coming;
+        if (step.done === true) break;
+        const caughtUp = answer.take(step.value.event);
         if (caughtUp !== undefined) await caughtUp;
       }
       answer.complete();
     } catch (error) {
+      void responses.return?.();
       answer.fail(error);
     }
   };

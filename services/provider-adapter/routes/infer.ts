@@ -1,4 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { Authorizers } from "../authorize.ts";
@@ -25,35 +26,97 @@ export interface InferParts {
 
 /** Runs one call at the provider that its target names. */
 export function infer(parts: InferParts) {
-  return async function* (request: InferRequest, { signal }: HandlerContext): AsyncGenerator<InferResponse> {
-    const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
-    const provider = adapterCall.provider.id;
-    const answer = new InferAnswer(adapterCall, parts.events);
-    let settled = false;
-    parts.events.callStarted();
-    try {
-      const responses = respond(parts, adapterCall, answer, signal);
-      const ready = responses instanceof Promise ? await responses : responses;
-      if (isGenerator(ready)) yield* ready;
-      else for (const response of ready) yield response;
-      settled = true;
-      parts.events.callAnswered(provider, answer.elapsedMs);
-    } catch (error) {
-      settled = true;
-      const thrown = callError(provider, error, signal, answer.started);
-      const failure = withoutCredentials(thrown, adapterCall.call.credential);
-      if (signal.aborted) parts.events.callAborted(provider);
-      else parts.events.callFailed(provider, request.callId, failure);
-      throw failure;
-    } finally {
-      // The caller stopped reading: no error is thrown in here then.
-      if (!settled) parts.events.callAborted(provider);
-    }
-  };
+  return (request: InferRequest, { signal }: HandlerContext): ReadyIterator<InferResponse> =>
+    new InferEvents(parts, readCall(request, parts.providers, parts.openCredential, Date.now()), signal);
 }
 
 /** The events of an answer: all there are, or as they come. */
 type Responses = readonly InferResponse[] | AsyncGenerator<InferResponse>;
+type Step = IteratorResult<InferResponse, undefined>;
+
+const over: Step = { done: true, value: undefined };
+
+/**
+ * The events of one call. An iterator by hand: an answer that came whole is handed over without a promise for every event.
+ * As with a generator, one `next` is asked for at a time.
+ */
+class InferEvents implements ReadyIterator<InferResponse> {
+  readonly #parts: InferParts;
+  readonly #call: AdapterCall;
+  readonly #signal: AbortSignal;
+  readonly #answer: InferAnswer;
+  #responses: Responses | undefined;
+  /** How many events of a whole answer were handed out. */
+  #given = 0;
+  #settled = false;
+
+  constructor(parts: InferParts, call: AdapterCall, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#call = call;
+    this.#signal = signal;
+    this.#answer = new InferAnswer(call, parts.events);
+    parts.events.callStarted();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<Step> {
+    if (this.#settled) return over;
+    try {
+      this.#responses ??= await respond(this.#parts, this.#call, this.#answer, this.#signal);
+      const responses = this.#responses;
+      if (!isGenerator(responses)) return this.#nextOf(responses);
+      const { done, value } = await responses.next();
+      return done === true ? this.#answered() : { done: false, value };
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  ready(): Step | undefined {
+    const responses = this.#responses;
+    return responses === undefined || isGenerator(responses) ? undefined : this.#nextOf(responses);
+  }
+
+  /** The caller stopped reading: what is under way is cut off. */
+  async return(): Promise<Step> {
+    const responses = this.#responses;
+    this.#settle(() => this.#parts.events.callAborted(this.#call.provider.id));
+    if (responses !== undefined && isGenerator(responses)) await responses.return(undefined);
+    return over;
+  }
+
+  #nextOf(responses: readonly InferResponse[]): Step {
+    const value = responses[this.#given];
+    this.#given += 1;
+    return value === undefined ? this.#answered() : { done: false, value };
+  }
+
+  #answered(): Step {
+    this.#settle(() => this.#parts.events.callAnswered(this.#call.provider.id, this.#answer.elapsedMs));
+    return over;
+  }
+
+  #failed(error: unknown): unknown {
+    const { call, provider } = this.#call;
+    const { events } = this.#parts;
+    const thrown = callError(provider.id, error, this.#signal, this.#answer.started);
+    const failure = withoutCredentials(thrown, call.credential);
+    this.#settle(() => {
+      if (this.#signal.aborted) events.callAborted(provider.id);
+      else events.callFailed(provider.id, call.callId ?? "", failure);
+    });
+    return failure;
+  }
+
+  /** A call ends once, however many ways there are. */
+  #settle(how: () => void): void {
+    if (!this.#settled) how();
+    this.#settled = true;
+  }
+}
 
 function isGenerator(responses: Responses): responses is AsyncGenerator<InferResponse> {
   return Symbol.asyncIterator in responses;

@@ -1,9 +1,10 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
 import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
-import { OwnerLock } from "./owner-lock.ts";
+import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
+import type { OwnerLock } from "./owner-lock.ts";
 import { ProtoWriter } from "./proto-writer.ts";
 import { writeUsageRecord } from "./record-encoding.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
@@ -283,22 +284,4 @@ export class Journal {
 
 function newGroup(): Group {
   return { begun: [], ended: [], written: undefined };
-}
-
-/** The folder appears under its name only with its lock taken: an adopter never sees one whose owner just starts. */
-function createOwnerFolder(folder: string, owner: string): OwnerLock {
-  const hidden = join(folder, `.${owner}`);
-  mkdirSync(hidden, { recursive: true, mode: 0o700 });
-  const lock = OwnerLock.tryTake(hidden);
-  if (lock === undefined) throw new Error(`the journal folder of ${owner} is in use`);
-  renameSync(hidden, join(folder, owner));
-  return lock;
-}
-
-/** Renames first, so that nobody finds a folder half removed. Call it with the lock held. */
-export function removeOwnerFolder(folder: string, owner: string): void {
-  if (!existsSync(join(folder, owner))) return;
-  const hidden = join(folder, `.${owner}`);
-  renameSync(join(folder, owner), hidden);
-  rmSync(hidden, { recursive: true, force: true });
 }

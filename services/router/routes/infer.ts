@@ -1,9 +1,12 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { admitCall } from "../routing/admit-call.ts";
 import type { ModelCall, RouterCore } from "../routing/model-call.ts";
 
 type Step = IteratorResult<InferResponse, undefined>;
+
+const over: Step = { done: true, value: undefined };
 
 /** Runs one model call. */
 export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceService>["infer"] {
@@ -15,7 +18,7 @@ export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceServi
  * client cannot have seen the end of an answer that is not recorded. An iterator by hand: a generator with its promises
  * for every event costs several times as much. As with a generator, one `next` is asked for at a time.
  */
-class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
+class InferEvents implements ReadyIterator<InferResponse> {
   readonly #core: RouterCore;
   readonly #request: InferRequest;
   readonly #signal: AbortSignal;
@@ -25,6 +28,7 @@ class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
   /** An event that follows what was handed out. */
   #ready: InferResponse | undefined;
   #finished = false;
+  #draining: Promise<void> | undefined;
   #over = false;
 
   constructor(core: RouterCore, request: InferRequest, signal: AbortSignal) {
@@ -38,22 +42,21 @@ class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
   }
 
   async next(): Promise<Step> {
-    const ready = this.#ready;
-    this.#ready = undefined;
-    if (this.#over) return { done: true, value: undefined };
-    if (ready !== undefined) return { done: false, value: ready };
+    const ready = this.ready();
+    if (ready !== undefined) return ready;
     try {
       const call = this.#call;
       if (call === undefined) return { done: false, value: await this.#open() };
       if (this.#finished) {
-        await call.drain();
+        await this.#draining;
         this.#close();
-        return { done: true, value: undefined };
+        return over;
       }
       for (;;) {
         let response: InferResponse;
         try {
-          response = call.take(await call.advance());
+          const step = call.advance();
+          response = call.take(step instanceof Promise ? await step : step);
         } catch (thrown) {
           throw await call.failed(thrown);
         }
@@ -67,10 +70,25 @@ class InferEvents implements AsyncIterableIterator<InferResponse, undefined> {
     }
   }
 
+  /** The event that follows what was handed out, or the end where the adapter has nothing more to do. */
+  ready(): Step | undefined {
+    if (this.#over) return over;
+    const value = this.#ready;
+    if (value !== undefined) {
+      this.#ready = undefined;
+      return { done: false, value };
+    }
+    if (!this.#finished) return undefined;
+    this.#draining ??= this.#call?.drain();
+    if (this.#draining !== undefined) return undefined;
+    this.#close();
+    return over;
+  }
+
   /** Ends the call at once, also while an event is waited for. */
   async return(): Promise<Step> {
     this.#close();
-    return { done: true, value: undefined };
+    return over;
   }
 
   async #open(): Promise<InferResponse> {

@@ -90,7 +90,7 @@ export class ModelCall {
   }
 
   /** Asks for the next Chunk or Finished. What comes is for `take`; what `take` or this throws is for `failed`. */
-  advance(): Promise<IteratorResult<InferResponse>> {
+  advance(): IteratorResult<InferResponse> | Promise<IteratorResult<InferResponse>> {
     return this.#live().attempt.advance();
   }
 

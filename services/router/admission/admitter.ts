@@ -2,7 +2,6 @@ import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
-import { uuidv7 } from "uuidv7";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
@@ -22,6 +21,7 @@ import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from ".
 import { type CallScope, Hold, hasBudget } from "./hold.ts";
 import type { Granted } from "./lease-queue.ts";
 import { LeaseQueues } from "./lease-queues.ts";
+import { createRecordIds } from "./record-ids.ts";
 import { Relay } from "./relay.ts";
 import { limitsOf } from "./wallet.ts";
 import { WalletBook } from "./wallet-book.ts";
@@ -65,6 +65,7 @@ export class WalletAdmitter implements Admitter {
   readonly #options: AdmitterOptions;
   readonly #events: AdmissionEvents;
   readonly #journal: Journal;
+  readonly #newRecordId = createRecordIds();
   readonly #book: WalletBook;
   readonly #queues: LeaseQueues;
   readonly #relay: Relay;
@@ -152,7 +153,7 @@ export class WalletAdmitter implements Admitter {
     const { owner, clock } = this.#options;
     const now = clock();
     const admitted = { nano: hold.nano, outputTokenCap, settlements: hold.reserved() };
-    const record = recordOfBegin(uuidv7(), owner, request, admitted, now);
+    const record = recordOfBegin(this.#newRecordId(), owner, request, admitted, now);
     let call: OpenCall;
     this.#inFlight += 1;
     try {

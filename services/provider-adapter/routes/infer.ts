@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { AnswerEvents } from "../answer-events.ts";
 import type { Authorizers } from "../authorize.ts";
 import type { AdapterConfig } from "../config.ts";
 import type { AdapterEvents } from "../events.ts";
@@ -30,15 +31,15 @@ export function infer(parts: InferParts) {
     new InferEvents(parts, readCall(request, parts.providers, parts.openCredential, Date.now()), signal);
 }
 
-/** The events of an answer: all there are, or as they come. */
-type Responses = readonly InferResponse[] | AsyncGenerator<InferResponse>;
+/** An answer from a provider, or one that is made here. */
+type Responses = AnswerEvents | AsyncGenerator<InferResponse>;
 type Step = IteratorResult<InferResponse, undefined>;
 
 const over: Step = { done: true, value: undefined };
 
 /**
- * The events of one call. An iterator by hand: an answer that came whole is handed over without a promise for every event.
- * As with a generator, one `next` is asked for at a time.
+ * The events of one call. An iterator by hand: what came together is handed over without a promise for every event. As with
+ * a generator, one `next` is asked for at a time.
  */
 class InferEvents implements ReadyIterator<InferResponse> {
   readonly #parts: InferParts;
@@ -46,8 +47,6 @@ class InferEvents implements ReadyIterator<InferResponse> {
   readonly #signal: AbortSignal;
   readonly #answer: InferAnswer;
   #responses: Responses | undefined;
-  /** How many events of a whole answer were handed out. */
-  #given = 0;
   #settled = false;
 
   constructor(parts: InferParts, call: AdapterCall, signal: AbortSignal) {
@@ -67,9 +66,15 @@ class InferEvents implements ReadyIterator<InferResponse> {
     try {
       this.#responses ??= await respond(this.#parts, this.#call, this.#answer, this.#signal);
       const responses = this.#responses;
-      if (!isGenerator(responses)) return this.#nextOf(responses);
-      const { done, value } = await responses.next();
-      return done === true ? this.#answered() : { done: false, value };
+      if (isGenerator(responses)) {
+        const { done, value } = await responses.next();
+        return done === true ? this.#answered() : { done: false, value };
+      }
+      for (;;) {
+        const step = this.#taken(responses);
+        if (step !== undefined) return step;
+        await responses.readOn();
+      }
     } catch (error) {
       throw this.#failed(error);
     }
@@ -77,21 +82,23 @@ class InferEvents implements ReadyIterator<InferResponse> {
 
   ready(): Step | undefined {
     const responses = this.#responses;
-    return responses === undefined || isGenerator(responses) ? undefined : this.#nextOf(responses);
+    return responses === undefined || isGenerator(responses) ? undefined : this.#taken(responses);
   }
 
   /** The caller stopped reading: what is under way is cut off. */
   async return(): Promise<Step> {
     const responses = this.#responses;
     this.#settle(() => this.#parts.events.callAborted(this.#call.provider.id));
-    if (responses !== undefined && isGenerator(responses)) await responses.return(undefined);
+    if (responses === undefined) return over;
+    if (isGenerator(responses)) await responses.return(undefined);
+    else responses.cancel();
     return over;
   }
 
-  #nextOf(responses: readonly InferResponse[]): Step {
-    const value = responses[this.#given];
-    this.#given += 1;
-    return value === undefined ? this.#answered() : { done: false, value };
+  #taken(responses: AnswerEvents): Step | undefined {
+    const value = responses.take();
+    if (value !== undefined) return { done: false, value };
+    return responses.ended ? this.#answered() : undefined;
   }
 
   #answered(): Step {

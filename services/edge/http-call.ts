@@ -76,14 +76,8 @@ export class HttpCall {
   /** `close` closes the connection behind the answer; so does a process that drains. */
   writeHead(status: number, headers: readonly string[], close = false): void {
     this.status = status;
-    const all = [
-      "x-litellm-call-id",
-      this.callId,
-      "x-litellm-version",
-      this.#frame.version,
-      ...this.#frame.corsHeaders(this.request.headers.origin),
-      ...headers,
-    ];
+    const all = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
+    all.push(...this.#frame.corsHeaders(this.request.headers.origin), ...headers);
     if (close || this.#frame.draining()) all.push("connection", "close");
     this.response.writeHead(status, all);
   }

@@ -178,7 +178,15 @@ export class WalletAdmitter implements Admitter {
       const now = this.#options.clock();
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      this.#relay.push(record, call, await this.#journalEnd(call, record));
+      let position: JournalPosition | undefined;
+      try {
+        position = this.#journal.end(call, record);
+        await this.#journal.flushed();
+      } catch (error) {
+        position = undefined;
+        this.#events.endNotJournalled(record.recordId, error);
+      }
+      this.#relay.push(record, call, position);
       this.#inFlight -= 1;
     },
     voided: (call, hold) => {
@@ -188,17 +196,6 @@ export class WalletAdmitter implements Admitter {
     },
     misused: (recordId) => this.#options.log.error("a call ended twice", { recordId }),
   };
-
-  async #journalEnd(call: OpenCall, record: UsageRecorded): Promise<JournalPosition | undefined> {
-    try {
-      const position = this.#journal.end(call, record);
-      await this.#journal.flushed();
-      return position;
-    } catch (error) {
-      this.#events.endNotJournalled(record.recordId, error);
-      return undefined;
-    }
-  }
 
   #tick(): void {
     this.#queues.tick();
@@ -259,8 +256,8 @@ class AdmittedCall implements Admission {
     this.#hold = hold;
   }
 
-  async settle(end: CallEnd): Promise<void> {
-    if (this.#isFirstEnd()) await this.#owner.settled(this.#begin, this.#call, this.#hold, end);
+  settle(end: CallEnd): Promise<void> {
+    return this.#isFirstEnd() ? this.#owner.settled(this.#begin, this.#call, this.#hold, end) : Promise.resolve();
   }
 
   void(): void {

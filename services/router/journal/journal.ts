@@ -190,13 +190,13 @@ export class Journal {
   }
 
   #seal(type: FrameType, at: number): Frame {
-    const length = this.#writer.at - at;
-    sealFrame(this.#writer.bytes.subarray(at), type, length - headerLength);
+    const end = this.#writer.at;
+    sealFrame(this.#writer.bytes, at, end, type);
     this.#immediate ??= setImmediate(() => {
       this.#immediate = undefined;
       this.#flushOrComplain();
     });
-    return { segment: this.#current, offset: this.#current.size + at, length };
+    return { segment: this.#current, offset: this.#current.size + at, length: end - at };
   }
 
   #writeIds(type: FrameType, recordIds: readonly string[]): void {

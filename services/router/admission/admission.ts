@@ -59,6 +59,11 @@ export interface Admission {
   void(): void;
 }
 
+/** What ends a call from outside. The signal is made when it is first read, and dear: read it only to wait on it. */
+export interface Cancellable {
+  readonly signal: AbortSignal;
+}
+
 /** Decides whether calls may be made. */
 export interface Admitter {
   /**
@@ -66,7 +71,7 @@ export interface Admitter {
    * disk does not answer). Resolves when the call is in the journal: at the end of the turn where the local wallets
    * suffice, which are charged at once then.
    */
-  admit(request: AdmissionRequest, signal: AbortSignal): Promise<Admission>;
+  admit(request: AdmissionRequest, context: Cancellable): Promise<Admission>;
   /** Flushes the relay as far as the bus takes it, gives the wallets back. What could not be sent stays in the journal. */
   close(): Promise<void>;
 }

@@ -63,7 +63,7 @@ async function start(context: TestContext, { config = {}, disk = { full: false }
     new Journal({ folder, owner, log, write }),
   );
   context.after(() => admitter.close());
-  const admit = async (request: AdmissionRequest, signal = never) => admitter.admit(request, signal);
+  const admit = async (request: AdmissionRequest, signal = never) => admitter.admit(request, { signal });
   return { folder, log, lines, time, ledger, bus, owner, admitter, admit, disk };
 }
 

@@ -13,7 +13,7 @@ import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
 import type { OpenCall } from "../journal/segment.ts";
-import type { Admission, AdmissionRequest, Admitter, CallEnd } from "./admission.ts";
+import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
 import { type Claim, claimed } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
@@ -106,7 +106,7 @@ export class WalletAdmitter implements Admitter {
     this.#adoption = adoptForEver(this.#adoptionOptions(), config.adoptionIntervalMs, this.#stop.signal);
   }
 
-  async admit(request: AdmissionRequest, signal: AbortSignal): Promise<Admission> {
+  async admit(request: AdmissionRequest, context: Cancellable): Promise<Admission> {
     if (this.#closing) throw shuttingDown();
     const claim = this.#claimOf(request);
     const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
@@ -118,7 +118,7 @@ export class WalletAdmitter implements Admitter {
         return this.#begin(request, { hold, outputTokenCap: undefined }, false);
       }
     }
-    return this.#admitLater(request, claim, signal);
+    return this.#admitLater(request, claim, context.signal);
   }
 
   async #admitLater(request: AdmissionRequest, claim: Claim, signal: AbortSignal): Promise<Admission> {

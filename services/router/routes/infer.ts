@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Cancellable } from "../admission/admission.ts";
 import { admitCall } from "../routing/admit-call.ts";
 import type { ModelCall, RouterCore } from "../routing/model-call.ts";
 
@@ -10,7 +11,7 @@ const over: Step = { done: true, value: undefined };
 
 /** Runs one model call. */
 export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceService>["infer"] {
-  return (request, { signal }) => new InferEvents(core, request, signal);
+  return (request, context) => new InferEvents(core, request, context);
 }
 
 /**
@@ -21,7 +22,7 @@ export function createInfer(core: RouterCore): ServiceImpl<typeof InferenceServi
 class InferEvents implements ReadyIterator<InferResponse> {
   readonly #core: RouterCore;
   readonly #request: InferRequest;
-  readonly #signal: AbortSignal;
+  readonly #context: Cancellable;
   #call: ModelCall | undefined;
   /** The last chunk, until it may go. */
   #held: InferResponse | undefined;
@@ -31,10 +32,10 @@ class InferEvents implements ReadyIterator<InferResponse> {
   #draining: Promise<void> | undefined;
   #over = false;
 
-  constructor(core: RouterCore, request: InferRequest, signal: AbortSignal) {
+  constructor(core: RouterCore, request: InferRequest, context: Cancellable) {
     this.#core = core;
     this.#request = request;
-    this.#signal = signal;
+    this.#context = context;
   }
 
   [Symbol.asyncIterator](): this {
@@ -92,7 +93,7 @@ class InferEvents implements ReadyIterator<InferResponse> {
   }
 
   async #open(): Promise<InferResponse> {
-    const call = await admitCall(this.#core, this.#request, this.#signal);
+    const call = await admitCall(this.#core, this.#request, this.#context);
     this.#call = call;
     if (this.#over) call.close();
     return call.open();

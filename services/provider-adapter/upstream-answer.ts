@@ -2,6 +2,7 @@ import { upstreamError } from "#chassis/errors.ts";
 import { type AnswerEvents, WholeAnswer } from "./answer-events.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
+import type { Cancellation } from "./cancellation.ts";
 import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
 import type { InferAnswer } from "./infer-answer.ts";
@@ -28,13 +29,13 @@ export async function openAnswer(
   provider: Provider,
   call: ProviderCall,
   answer: InferAnswer,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<AnswerEvents> {
   const exchange = provider.begin(call);
   const { request } = exchange;
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
-  const complete = authorize === undefined ? request : await authorize(call, request, signal);
-  const response = await upstream.send(complete, signal);
+  const complete = authorize === undefined ? request : await authorize(call, request, cancellation.signal);
+  const response = await upstream.send(complete, cancellation);
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return new StreamedAnswer(exchange, response, provider.id, answer, config.maxEventBytes);
   }

@@ -4,6 +4,7 @@ import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { CountTokensRequest, CountTokensResponseSchema } from "#gen/sluice/inference/v1/request_service_pb.ts";
+import { cancellationOf } from "../cancellation.ts";
 import { callError, malformedAnswer, withoutCredentials } from "../failure.ts";
 import type { TokenCount } from "../provider.ts";
 import { type AdapterCall, readCall } from "../provider-call.ts";
@@ -41,7 +42,7 @@ async function ask(
   count: TokenCount,
   signal: AbortSignal,
 ): Promise<number> {
-  const answer = await upstream.send(count.request, signal);
+  const answer = await upstream.send(count.request, cancellationOf(signal));
   try {
     const { status, headers } = answer;
     const body = await readWhole(answer, config.maxBodyBytes);

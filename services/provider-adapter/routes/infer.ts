@@ -1,9 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import { canceledError } from "#chassis/rpc/call-errors.ts";
 import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { AnswerEvents } from "../answer-events.ts";
 import type { Authorizers } from "../authorize.ts";
+import { Cancellation } from "../cancellation.ts";
 import type { AdapterConfig } from "../config.ts";
 import type { AdapterEvents } from "../events.ts";
 import { callError, withoutCredentials } from "../failure.ts";
@@ -27,8 +29,8 @@ export interface InferParts {
 
 /** Runs one call at the provider that its target names. */
 export function infer(parts: InferParts) {
-  return (request: InferRequest, { signal }: HandlerContext): ReadyIterator<InferResponse> =>
-    new InferEvents(parts, readCall(request, parts.providers, parts.openCredential, Date.now()), signal);
+  return (request: InferRequest, context: HandlerContext): ReadyIterator<InferResponse> =>
+    new InferEvents(parts, readCall(request, parts.providers, parts.openCredential, Date.now()), context);
 }
 
 /** An answer from a provider, or one that is made here. */
@@ -44,15 +46,15 @@ const over: Step = { done: true, value: undefined };
 class InferEvents implements ReadyIterator<InferResponse> {
   readonly #parts: InferParts;
   readonly #call: AdapterCall;
-  readonly #signal: AbortSignal;
+  readonly #cancellation: Cancellation;
   readonly #answer: InferAnswer;
   #responses: Responses | undefined;
   #settled = false;
 
-  constructor(parts: InferParts, call: AdapterCall, signal: AbortSignal) {
+  constructor(parts: InferParts, call: AdapterCall, context: HandlerContext) {
     this.#parts = parts;
     this.#call = call;
-    this.#signal = signal;
+    this.#cancellation = new Cancellation(context);
     this.#answer = new InferAnswer(call, parts.events);
     parts.events.callStarted();
   }
@@ -64,7 +66,7 @@ class InferEvents implements ReadyIterator<InferResponse> {
   async next(): Promise<Step> {
     if (this.#settled) return over;
     try {
-      this.#responses ??= await respond(this.#parts, this.#call, this.#answer, this.#signal);
+      this.#responses ??= await respond(this.#parts, this.#call, this.#answer, this.#cancellation);
       const responses = this.#responses;
       if (isGenerator(responses)) {
         const { done, value } = await responses.next();
@@ -85,9 +87,10 @@ class InferEvents implements ReadyIterator<InferResponse> {
     return responses === undefined || isGenerator(responses) ? undefined : this.#taken(responses);
   }
 
-  /** The caller stopped reading: what is under way is cut off. */
+  /** The caller stopped reading or has been stopped: what is under way is cut off. */
   async return(): Promise<Step> {
     const responses = this.#responses;
+    this.#cancellation.abort(canceledError());
     this.#settle(() => this.#parts.events.callAborted(this.#call.provider.id));
     if (responses === undefined) return over;
     if (isGenerator(responses)) await responses.return(undefined);
@@ -109,10 +112,10 @@ class InferEvents implements ReadyIterator<InferResponse> {
   #failed(error: unknown): unknown {
     const { call, provider } = this.#call;
     const { events } = this.#parts;
-    const thrown = callError(provider.id, error, this.#signal, this.#answer.started);
+    const thrown = callError(provider.id, error, this.#cancellation, this.#answer.started);
     const failure = withoutCredentials(thrown, call.credential);
     this.#settle(() => {
-      if (this.#signal.aborted) events.callAborted(provider.id);
+      if (this.#cancellation.aborted) events.callAborted(provider.id);
       else events.callFailed(provider.id, call.callId ?? "", failure);
     });
     return failure;
@@ -133,12 +136,12 @@ function respond(
   parts: InferParts,
   { target, provider, call }: AdapterCall,
   answer: InferAnswer,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Responses | Promise<Responses> {
   if (target.mockResponse !== undefined) {
-    return playLocally(mockResponse(provider.id, call, target.mockResponse), answer, signal);
+    return playLocally(mockResponse(provider.id, call, target.mockResponse), answer, cancellation.signal);
   }
   const local = provider.respondLocally?.(call);
-  if (local !== undefined) return playLocally(local, answer, signal);
-  return openAnswer(parts, provider, call, answer, signal);
+  if (local !== undefined) return playLocally(local, answer, cancellation.signal);
+  return openAnswer(parts, provider, call, answer, cancellation);
 }

@@ -168,12 +168,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     // A 1xx head is no answer; the real one follows.
     if (status < 200) return;
     this.status = status;
-    const joined: Record<string, string> = {};
-    for (const name in headers) {
-      const value = headers[name] ?? "";
-      joined[name] = typeof value === "string" ? value : value.join(", ");
-    }
-    this.headers = joined;
+    this.headers = areSingle(headers) ? headers : joined(headers);
     this.#resolveHead();
   }
 
@@ -218,6 +213,16 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+/** Nearly every answer has one value for each name, and needs no copy. */
+function areSingle(headers: NodeJS.Dict<string | string[]>): headers is Record<string, string> {
+  for (const name in headers) if (typeof headers[name] !== "string") return false;
+  return true;
+}
+
+function joined(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value = ""]) => [name, [value].flat().join(", ")]));
 }
 
 function abortError({ reason }: Cancellation): Error {

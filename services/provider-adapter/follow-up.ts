@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { mediaType, readBody } from "./answer-body.ts";
+import { type Cancellation, cancellationOf } from "./cancellation.ts";
 import type { Exchange } from "./provider.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 
@@ -16,9 +17,10 @@ export async function followed(
   exchange: Exchange,
   upstream: Upstream,
   maxBodyBytes: number,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<UpstreamAnswer> {
   if (exchange.followUp === undefined) return first;
+  const { signal } = cancellation;
   signal.addEventListener("abort", () => abandon(exchange, upstream), { once: true });
   let answer = first;
   for (;;) {
@@ -27,7 +29,7 @@ export async function followed(
     const next = complete ? exchange.followUp(body) : undefined;
     if (next === undefined) return withBody(answer, body);
     if (next.afterMs > 0) await sleep(next.afterMs, undefined, { signal });
-    answer = await upstream.send(next.request, signal);
+    answer = await upstream.send(next.request, cancellation);
   }
 }
 
@@ -35,7 +37,7 @@ export async function followed(
 function abandon(exchange: Exchange, upstream: Upstream): void {
   const request = exchange.abandon?.();
   if (request === undefined) return;
-  upstream.send(request, AbortSignal.timeout(abandonMs)).then(
+  upstream.send(request, cancellationOf(AbortSignal.timeout(abandonMs))).then(
     (answer) => answer.release(),
     () => undefined,
   );

@@ -11,6 +11,10 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
+import { ConfigService } from "#gen/sluice/router/v1/config_service_pb.ts";
+import { CredentialService } from "#gen/sluice/router/v1/credential_service_pb.ts";
+import { ModelAccessGroupService } from "#gen/sluice/router/v1/model_access_group_service_pb.ts";
+import { ModelHealthService } from "#gen/sluice/router/v1/model_health_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { readEnv as readAccountingEnv } from "../accounting/config.ts";
 import { accountingSchema } from "../accounting/db/schema.ts";
@@ -25,9 +29,9 @@ import { readEnv as readAdapterEnv } from "../provider-adapter/config.ts";
 import { createProviderAdapterService } from "../provider-adapter/service.ts";
 import { createAdmitter } from "../router/admission/admitter.ts";
 import { readAdmissionEnv } from "../router/admission/config.ts";
-import { readRouterEnv } from "../router/config.ts";
-import type { parseRouterConfig } from "../router/config-file.ts";
-import { createRouterService } from "../router/service.ts";
+import { routerSchema } from "../router/db/schema.ts";
+import type { LoadedConfig } from "../router/models/live-models.ts";
+import { createRouterService, type RouterService } from "../router/service.ts";
 import type { MeshConfig } from "./config.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { ProcessHealth } from "./health.ts";
@@ -39,7 +43,10 @@ import { version } from "./version.ts";
 /** What the steps of a start hand on. */
 export interface Start {
   readonly file: ConfigFile;
-  readonly routerConfig: ReturnType<typeof parseRouterConfig>;
+  /** What the file says about routing. */
+  readonly routing: LoadedConfig;
+  /** Reads the file again. Rejects with a ConfigurationError where it is no good. */
+  readonly readRouting: () => Promise<LoadedConfig>;
   readonly config: MeshConfig;
   readonly log: Logger;
   readonly telemetry: Telemetry;
@@ -49,14 +56,20 @@ export interface Start {
   readonly masterKey: MasterKey | undefined;
 }
 
+/** What the rest of the process needs of the services that it hosts. */
+export interface Hosted {
+  readonly edge: EdgeService | undefined;
+  readonly router: RouterService | undefined;
+}
+
 /** Hosts what is to be hosted, each after the services it calls. */
-export async function hostServices(start: Start): Promise<EdgeService | undefined> {
+export async function hostServices(start: Start): Promise<Hosted> {
   const { services } = start.config;
   if (services.has("accounting")) await hostAccounting(start);
   if (services.has("auth")) await hostAuth(start);
   if (services.has("provider-adapter")) hostAdapter(start);
-  if (services.has("router")) await hostRouter(start);
-  return services.has("edge") ? hostEdge(start) : undefined;
+  const router = services.has("router") ? await hostRouter(start) : undefined;
+  return { router, edge: services.has("edge") ? hostEdge(start) : undefined };
 }
 
 async function hostAccounting({ file, log, telemetry, state, peers }: Start): Promise<void> {
@@ -96,9 +109,9 @@ function hostAdapter(start: Start): void {
   peers.host(service);
 }
 
-async function hostRouter(start: Start): Promise<void> {
-  const { file, config, log, telemetry, state, peers, routerConfig } = start;
-  for (const warning of routerConfig.warnings) log.warn(warning);
+async function hostRouter(start: Start): Promise<RouterService> {
+  const { file, config, log, telemetry, state, peers, routing } = start;
+  for (const warning of routing.warnings) log.warn(warning);
   const own = log.with({ service: "router" });
   const meter = telemetry.meter("router");
   const admitter = await createAdmitter({
@@ -112,8 +125,11 @@ async function hostRouter(start: Start): Promise<void> {
     config: readAdmissionEnv(file.env),
   });
   const service = await createRouterService({
-    config: routerConfig.config,
-    env: readRouterEnv(file.env, routerConfig.config.providers),
+    source: { initial: routing, load: start.readRouting },
+    store: {
+      open: state.hasDatabase ? () => state.databaseNow(routerSchema) : undefined,
+      events: state.events,
+    },
     adapter: {
       inference: peers.client("provider-adapter", InferenceService),
       requests: peers.client("provider-adapter", RequestService),
@@ -123,7 +139,7 @@ async function hostRouter(start: Start): Promise<void> {
     log: own,
     meter,
   });
-  peers.host(service);
+  return peers.host(service);
 }
 
 function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeService {
@@ -136,6 +152,11 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       rest: [
         bindRest(KeyService, peers.client("auth", KeyService)),
         bindRest(SpendService, peers.client("accounting", SpendService)),
+        bindRest(ModelService, peers.client("router", ModelService)),
+        bindRest(CredentialService, peers.client("router", CredentialService)),
+        bindRest(ModelAccessGroupService, peers.client("router", ModelAccessGroupService)),
+        bindRest(ModelHealthService, peers.client("router", ModelHealthService)),
+        bindRest(ConfigService, peers.client("router", ConfigService)),
       ],
     },
     events: state.events,

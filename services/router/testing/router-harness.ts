@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
 import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
+import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createSealer, type Sealer } from "#chassis/sealing.ts";
@@ -71,21 +72,25 @@ export interface HarnessOptions {
 /** A router over a scripted adapter, called through the local binding. */
 export async function startRouter(options: HarnessOptions): Promise<Harness> {
   const env = options.env ?? {};
-  const { config } = parseRouterConfig(parseYaml(options.yaml ?? "{}", "config.yaml", env));
   const admitter = options.admitter ?? createFakeAdmitter();
   const sleeps: number[] = [];
   let now = 1_800_000_000_000;
   const sealer = createSealer(new Secret("salt"));
+  const log = createLogger("error", () => {});
+  const load = (yaml: string) => {
+    const { config, warnings } = parseRouterConfig(parseYaml(yaml, "config.yaml", env));
+    return { config, env: readRouterEnv(env, config.providers), references: env, warnings };
+  };
   const service = await createRouterService({
-    config,
-    env: readRouterEnv(env, config.providers),
+    source: { initial: load(options.yaml ?? "{}"), load: async () => load(options.yaml ?? "{}") },
+    store: { open: undefined, events: createInProcessBus(log) },
     adapter: {
       inference: createLocalClient(InferenceService, options.adapter.implementation),
       requests: createLocalClient(RequestService, options.requests ?? {}),
     },
     admitter,
     sealer,
-    log: createLogger("error", () => {}),
+    log,
     meter: createNoopMeter(),
     runtime: {
       now: () => now,

@@ -46,8 +46,12 @@ export async function selectModels(em: SqlEntityManager, selection: GroupSelecti
 }
 
 /** The deployments of the database that are in a group, locked. */
-export function modelsInGroup(em: SqlEntityManager, group: string): Promise<StoredDeploymentRow[]> {
-  return em.find(StoredDeployment, { modelInfo: { $contains: { access_groups: [group] } } }, lock);
+export async function modelsInGroup(em: SqlEntityManager, group: string): Promise<StoredDeploymentRow[]> {
+  const found = await em.execute<{ model_id: string }[]>(
+    "select model_id from router.deployment where model_info -> 'access_groups' @> ?::jsonb",
+    [JSON.stringify([group])],
+  );
+  return em.find(StoredDeployment, { modelId: { $in: found.map(({ model_id }) => model_id) } }, lock);
 }
 
 /** Puts a deployment into a group, or takes it out. */

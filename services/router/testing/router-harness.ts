@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
 import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
@@ -17,6 +17,7 @@ import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import type { AdmissionRequest, Admitter, CallEnd } from "../admission/admission.ts";
 import { readRouterEnv } from "../config.ts";
 import { parseRouterConfig } from "../config-file.ts";
+import type { ModelStore } from "../context.ts";
 import { createRouterService } from "../service.ts";
 import type { ScriptedAdapter } from "./scripted-adapter.ts";
 
@@ -52,6 +53,10 @@ export interface Harness {
   readonly service: HostedService;
   readonly inference: Client<typeof InferenceService>;
   readonly models: Client<typeof ModelService>;
+  /** A client of any service of the router. */
+  client<S extends DescService>(service: S): Client<S>;
+  /** What the configuration file holds, for the next reload. */
+  readonly file: { yaml: string };
   readonly admitter: FakeAdmitter;
   /** What the router waited for between tries, in milliseconds; no time passes, but the clock goes on. */
   readonly sleeps: number[];
@@ -67,6 +72,7 @@ export interface HarnessOptions {
   readonly adapter: ScriptedAdapter;
   readonly requests?: Partial<ServiceImpl<typeof RequestService>>;
   readonly admitter?: FakeAdmitter;
+  readonly store?: ModelStore;
 }
 
 /** A router over a scripted adapter, called through the local binding. */
@@ -77,13 +83,15 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
   let now = 1_800_000_000_000;
   const sealer = createSealer(new Secret("salt"));
   const log = createLogger("error", () => {});
-  const load = (yaml: string) => {
+  const file = { yaml: options.yaml ?? "{}" };
+  const load = () => {
+    const { yaml } = file;
     const { config, warnings } = parseRouterConfig(parseYaml(yaml, "config.yaml", env));
     return { config, env: readRouterEnv(env, config.providers), references: env, warnings };
   };
   const service = await createRouterService({
-    source: { initial: load(options.yaml ?? "{}"), load: async () => load(options.yaml ?? "{}") },
-    store: { open: undefined, events: createInProcessBus(log) },
+    source: { initial: load(), load: async () => load() },
+    store: options.store ?? { open: undefined, events: createInProcessBus(log) },
     adapter: {
       inference: createLocalClient(InferenceService, options.adapter.implementation),
       requests: createLocalClient(RequestService, options.requests ?? {}),
@@ -101,11 +109,17 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
       },
     },
   });
-  const [inference, models] = service.implementations;
+  const { implementations } = service;
+  const [inference, models] = implementations;
   const harness: Harness = {
     service,
     inference: createLocalClient(InferenceService, inference?.implementation ?? {}),
     models: createLocalClient(ModelService, models?.implementation ?? {}),
+    client: (service) => {
+      const found = implementations.find((each) => each.service === service);
+      return createLocalClient(service, found?.implementation ?? {});
+    },
+    file,
     admitter,
     sleeps,
     sealer,

@@ -24,7 +24,7 @@ export interface RouterEvents {
   modelsUnreadable(what: string): void;
   modelsReadable(): void;
   /** The configuration file was read again. */
-  configReloaded(models: number): void;
+  configReloaded(models: number, warnings: readonly string[]): void;
   /** It is no good: what runs goes on running. */
   configRefused(error: unknown): void;
   healthNotKept(error: unknown): void;
@@ -104,7 +104,10 @@ function modelEvents(meter: Meter, log: Logger): ModelEvents {
     storedUnreadable: (name, what) => log.error("a stored model or credential cannot be used", { name, error: what }),
     modelsUnreadable: (what) => log.warn("the models of the database cannot be read", { error: what }),
     modelsReadable: () => log.info("the models of the database can be read again"),
-    configReloaded: (models) => log.info("the configuration file was read again", { models }),
+    configReloaded(models, warnings) {
+      log.info("the configuration file was read again", { models });
+      for (const warning of warnings) log.warn(warning);
+    },
     configRefused: (error) =>
       log.error("the configuration file is no good; what runs goes on running", { error: errorText(error) }),
     healthNotKept: (error) => log.warn("checks of deployments were not kept", { error: errorText(error) }),

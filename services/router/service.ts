@@ -24,7 +24,7 @@ export async function createRouterService(context: RouterContext): Promise<Route
   const { events } = store;
   const telemetry = createRouterEvents(context.meter, context.log);
   const live = new LiveModels({ sealer, prices: await loadPriceBook(), events: telemetry }, source.initial);
-  const sync = new ModelSync({ ...store, live, telemetry, pollMs, patienceMs: startPatienceMs });
+  const sync = new ModelSync({ ...store, live, sealer, telemetry, pollMs, patienceMs: startPatienceMs });
   await sync.start();
   const reload = new ConfigReload({ load: source.load, live, events, telemetry });
   const clock = Date.now;
@@ -35,7 +35,7 @@ export async function createRouterService(context: RouterContext): Promise<Route
     events: telemetry,
     runtime: context.runtime ?? systemRuntime,
   });
-  const admin = { live, sync, events, sealer, telemetry, prober, reload: () => reload.reloadEverywhere(), clock };
+  const admin = { live, sync, events, telemetry, prober, reload: () => reload.reloadEverywhere(), clock };
   return {
     name: "router",
     implementations: createRoutes(core, admin, adapter.requests),

@@ -19,7 +19,9 @@ const lock = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
 
 /** @throws NOT_FOUND where no deployment is in the group. */
 export function requireAccessGroup({ members }: Registry, group: string) {
-  const own = members.filter(({ config }) => config.about.accessGroups.includes(group));
+  const own = members.filter(
+    ({ config: { about } }) => about.teamId === undefined && about.accessGroups.includes(group),
+  );
   if (own.length > 0) return own;
   throw gatewayError(Reason.NOT_FOUND, `Access group '${group}' not found`, { param: "access_group" });
 }
@@ -34,7 +36,7 @@ export async function selectModels(em: SqlEntityManager, selection: GroupSelecti
   const byId = modelIds.length > 0;
   if (!byId && modelNames.length === 0) throw invalid("model_names", "Name the models by model_names or model_ids.");
   const where = byId ? { modelId: { $in: [...modelIds] } } : { modelName: { $in: [...modelNames] } };
-  const rows = await em.find(StoredDeployment, where, lock);
+  const rows = await em.find(StoredDeployment, { ...where, teamId: null }, lock);
   const found = new Set(rows.map((row) => (byId ? row.modelId : row.modelName)));
   const missing = (byId ? modelIds : modelNames).filter((name) => !found.has(name));
   if (missing.length === 0) return rows;

@@ -1,5 +1,4 @@
 import type { EventBus } from "#chassis/events/bus.ts";
-import type { Sealer } from "#chassis/sealing.ts";
 import type { RouterEvents } from "../events.ts";
 import type { Prober } from "../health/prober.ts";
 import type { LiveModels } from "./live-models.ts";
@@ -10,7 +9,6 @@ export interface AdminContext {
   readonly live: LiveModels;
   readonly sync: ModelSync;
   readonly events: EventBus;
-  readonly sealer: Sealer;
   readonly telemetry: RouterEvents;
   readonly prober: Prober;
   /** Reads the configuration file again and puts it to use; see `ConfigReload`. */

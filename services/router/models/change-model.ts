@@ -18,5 +18,5 @@ export async function changeModel(
     await em.flush();
     return { result: locked, changed: { kind: "model", name: modelId, action: "updated" } };
   });
-  return storedModelView(row, context.sealer);
+  return storedModelView(row, context.sync.sealer);
 }

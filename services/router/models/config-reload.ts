@@ -52,7 +52,7 @@ export class ConfigReload {
     try {
       const loaded = await load();
       live.useConfig(loaded);
-      telemetry.configReloaded(loaded.config.deployments.length);
+      telemetry.configReloaded(loaded.config.deployments.length, loaded.warnings);
       return loaded.warnings;
     } catch (error) {
       telemetry.configRefused(error);

@@ -35,6 +35,7 @@ export interface Generation {
 }
 
 export interface LiveModelsParts {
+  /** Of the mesh: it seals credentials on their way to the adapter. */
   readonly sealer: Sealer;
   readonly prices: PriceBook;
   readonly events: RouterEvents;
@@ -43,7 +44,7 @@ export interface LiveModelsParts {
 /** What lives as long as a configuration does. */
 interface Base {
   readonly loaded: LoadedConfig;
-  readonly reading: RowReading;
+  readonly reading: Omit<RowReading, "sealer">;
   readonly parts: DeploymentParts;
   readonly maker: GroupMaker;
   readonly fallbacks: FallbackLookup;
@@ -64,10 +65,12 @@ export class LiveModels {
   readonly #parts: LiveModelsParts;
   #base: Base;
   #stored: StoredModels = nothingStored;
+  #sealer: Sealer;
   #current: Generation;
 
   constructor(parts: LiveModelsParts, loaded: LoadedConfig) {
     this.#parts = parts;
+    this.#sealer = parts.sealer;
     this.#base = this.#baseOf(loaded);
     this.#current = this.#build();
   }
@@ -80,19 +83,16 @@ export class LiveModels {
     return this.#stored;
   }
 
-  /** What it takes to read a row under the configuration in use. */
-  get reading(): RowReading {
-    return this.#base.reading;
-  }
-
   useConfig(loaded: LoadedConfig): void {
     this.#base = this.#baseOf(loaded);
     this.#current = this.#build();
   }
 
-  useStored(stored: StoredModels): void {
+  /** `sealer`: of what is stored. */
+  useStored(stored: StoredModels, sealer: Sealer): void {
     if (stored === this.#stored) return;
     this.#stored = stored;
+    this.#sealer = sealer;
     this.#current = this.#build();
   }
 
@@ -104,7 +104,7 @@ export class LiveModels {
     return {
       loaded,
       parts,
-      reading: { names, references, sealer },
+      reading: { names, references },
       maker: createGroupMaker(parts),
       fallbacks: createFallbackLookup(config.settings),
       read: new WeakMap(),
@@ -114,8 +114,9 @@ export class LiveModels {
   }
 
   #build(): Generation {
-    const { loaded, parts, maker, fallbacks, reading, read } = this.#base;
+    const { loaded, parts, maker, fallbacks, read } = this.#base;
     const { config, env } = loaded;
+    const reading = { ...this.#base.reading, sealer: this.#sealer };
     const credentials = this.#namedCredentials();
     const stored = this.#stored.deployments.flatMap(
       (row) => this.#reading(read, row, row.modelId, () => readRow(row, reading)) ?? [],
@@ -127,7 +128,8 @@ export class LiveModels {
   }
 
   #namedCredentials(): ReadonlyMap<string, NamedCredential> {
-    const { loaded, reading, credentials } = this.#base;
+    const { loaded, credentials } = this.#base;
+    const reading = { ...this.#base.reading, sealer: this.#sealer };
     const stored = this.#stored.credentials.flatMap(
       (row) => this.#reading(credentials, row, row.credentialName, () => readCredentialRow(row, reading)) ?? [],
     );

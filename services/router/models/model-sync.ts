@@ -1,16 +1,21 @@
-import { type Database, databaseError } from "#chassis/database/database.ts";
+import type { Database } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { EventBus, Unsubscribe } from "#chassis/events/bus.ts";
+import { errorText } from "#chassis/log.ts";
+import type { Sealer } from "#chassis/sealing.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { DeploymentsChangedSchema } from "#gen/sluice/router/v1/model_pb.ts";
 import type { RouterEvents } from "../events.ts";
 import type { LiveModels } from "./live-models.ts";
+import { openStorageSealer } from "./storage-key.ts";
 import { readStoredModels } from "./stored-models.ts";
 
 export interface ModelSyncOptions {
   /** Opens the router's schema; rejects where it cannot be reached now. Undefined where the router has no database. */
   readonly open: (() => Promise<Database>) | undefined;
   readonly live: LiveModels;
+  /** The sealer of the mesh. */
+  readonly sealer: Sealer;
   readonly events: EventBus;
   readonly telemetry: RouterEvents;
   /** How often the database is asked whether something has changed, for events that were lost, in milliseconds. */
@@ -27,6 +32,7 @@ export class ModelSync {
   readonly #options: ModelSyncOptions;
   readonly #unsubscribe: Unsubscribe;
   #database: Database | undefined;
+  #sealer: Sealer | undefined;
   #running: Promise<void> | undefined;
   #again = false;
   #away = false;
@@ -52,11 +58,19 @@ export class ModelSync {
   /** The router's database. @throws UNAVAILABLE where it is not open. */
   get database(): Database {
     if (this.#database !== undefined) return this.#database;
-    const what =
-      this.#options.open === undefined
-        ? "This router has no database: set DATABASE_URL."
-        : "The database is not open yet.";
-    throw gatewayError(Reason.UNAVAILABLE, what, { retryAfterMs: 1000 });
+    throw this.#notOpen();
+  }
+
+  /** The sealer of what is stored. @throws UNAVAILABLE where the database is not open. */
+  get sealer(): Sealer {
+    if (this.#sealer !== undefined) return this.#sealer;
+    throw this.#notOpen();
+  }
+
+  #notOpen(): Error {
+    const isThere = this.#options.open !== undefined;
+    const what = isThere ? "The database is not open yet." : "This router has no database: set DATABASE_URL.";
+    return gatewayError(Reason.UNAVAILABLE, what, { retryAfterMs: 1000 });
   }
 
   /** Reads what has changed until now. Never rejects: where it fails, it is tried again. */
@@ -89,15 +103,16 @@ export class ModelSync {
   }
 
   async #read(): Promise<void> {
-    const { open, live, telemetry } = this.#options;
+    const { open, live, sealer, telemetry } = this.#options;
     try {
       this.#database ??= await open?.();
       if (this.#database === undefined || this.#closed) return;
-      live.useStored(await readStoredModels(this.#database, live.stored));
+      this.#sealer ??= await openStorageSealer(this.#database, sealer);
+      live.useStored(await readStoredModels(this.#database, live.stored), this.#sealer);
       if (this.#away) telemetry.modelsReadable();
       this.#away = false;
     } catch (error) {
-      if (!this.#away) telemetry.modelsUnreadable(databaseError(error).message);
+      if (!this.#away) telemetry.modelsUnreadable(errorText(error));
       this.#away = true;
     }
   }

@@ -37,9 +37,9 @@ export function credentialPart(params: JsonObject): JsonObject {
 }
 
 /** What of a stored deployment is a credential, as it is. */
-export function storedCredentialPart(row: StoredDeploymentRow, { sealer }: AdminContext): JsonObject {
+export function storedCredentialPart(row: StoredDeploymentRow, { sync }: AdminContext): JsonObject {
   const open = jsonObject({ ...row.litellmParams });
-  return credentialPart(openParams({ open, sealed: row.sealedParams ?? null }, sealer));
+  return credentialPart(openParams({ open, sealed: row.sealedParams ?? null }, sync.sealer));
 }
 
 /** A credential of the database, locked. @throws NOT_FOUND, or INVALID_REQUEST where the configuration file has it. */

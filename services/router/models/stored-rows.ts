@@ -52,7 +52,8 @@ export function updateModelRow(
   row: StoredDeploymentRow,
   update: ModelUpdate,
 ): void {
-  const { live, sealer, clock } = context;
+  const { live, clock } = context;
+  const { sealer } = context.sync;
   if (update.version !== undefined && update.version !== row.version) {
     const message = `The model was changed meanwhile: it has version ${row.version}, not ${update.version}.`;
     throw gatewayError(Reason.CONFLICT, message, { param: "version" });
@@ -81,9 +82,9 @@ function infoOf({ modelInfo, teamId, blocked }: StoredDeploymentRow): JsonObject
 /** What a draft is stored as. */
 export function columnsOf(
   draft: { readonly modelName: string; readonly params: JsonObject; readonly info: JsonObject },
-  { sealer }: AdminContext,
+  { sync }: AdminContext,
 ) {
-  const { open, sealed } = sealParams(withoutNulls(draft.params), sealer);
+  const { open, sealed } = sealParams(withoutNulls(draft.params), sync.sealer);
   const { team_id: teamId, blocked: _, ...info } = withoutNulls(draft.info);
   return {
     modelName: draft.modelName,

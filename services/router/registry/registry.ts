@@ -139,9 +139,11 @@ class NameTable {
   }
 }
 
+/** A team's own deployments have no part in it: their makers decide about their team, and not about others' keys. */
 function namesByAccessGroup(members: readonly RegistryMember[]): ReadonlyMap<string, readonly string[]> {
   const groups = new Map<string, Set<string>>();
   for (const { config } of members) {
+    if (config.about.teamId !== undefined) continue;
     for (const group of config.about.accessGroups) {
       groups.set(group, (groups.get(group) ?? new Set<string>()).add(config.modelName));
     }

@@ -21,9 +21,9 @@ const stored = `
   version int not null`;
 
 const statements = [
-  // One row. `revision` counts the changes of the tables below; `checked_at` is when the last round of background checks
-  // began.
-  "create table router.state (revision bigint not null, checked_at timestamptz null)",
+  // One row. `revision` counts the changes of the tables below; `wrapped_key` is the key that credentials are sealed
+  // under, itself sealed; `checked_at` is when the last round of background checks began.
+  "create table router.state (revision bigint not null, wrapped_key bytea null, checked_at timestamptz null)",
   "insert into router.state (revision) values (0)",
   `create table router.deployment (
     model_id text not null constraint deployment_pkey primary key,

@@ -20,7 +20,7 @@ import { checkCredentialValues, storedCredentialPart } from "../../models/stored
 export function createCreateCredential(
   context: AdminContext,
 ): ServiceImpl<typeof CredentialService>["createCredential"] {
-  const { sealer, clock } = context;
+  const { sync, clock } = context;
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { credentialName } = request;
@@ -30,7 +30,7 @@ export function createCreateCredential(
     const row = {
       credentialName,
       credentialInfo: info,
-      sealedValues: sealObject(values, sealer),
+      sealedValues: sealObject(values, sync.sealer),
       ...createdBy(caller, new Date(clock())),
     };
     await change(context, caller, async (em) => {

@@ -13,11 +13,12 @@ import { checkCredentialValues, lockCredential } from "../../models/stored-crede
 export function createUpdateCredential(
   context: AdminContext,
 ): ServiceImpl<typeof CredentialService>["updateCredential"] {
-  const { sealer, clock } = context;
+  const { sync, clock } = context;
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const info = readJsonObject("credential_info", request.credentialInfo);
     const values = readJsonObject("credential_values", request.credentialValues);
+    const { sealer } = sync;
     await change(context, caller, async (em) => {
       const row = await lockCredential(em, context, request.credentialName);
       const current = openObject(row.sealedValues, sealer);

@@ -18,7 +18,7 @@ import { columnsOf } from "../../models/stored-rows.ts";
 const maxIdLength = 256;
 
 export function createCreateModel(context: AdminContext): ServiceImpl<typeof ModelService>["createModel"] {
-  const { live, sealer, clock } = context;
+  const { live, sync, clock } = context;
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const given = readJsonObject("model_info", request.modelInfo);
@@ -44,7 +44,7 @@ export function createCreateModel(context: AdminContext): ServiceImpl<typeof Mod
       });
       return { result: undefined, changed: { kind: "model", name: modelId, action: "created" } };
     });
-    return create(CreateModelResponseSchema, { model: storedModelView(row, sealer) });
+    return create(CreateModelResponseSchema, { model: storedModelView(row, sync.sealer) });
   };
 }
 

@@ -173,7 +173,7 @@ general_settings: {store_model_in_db: true}
     assert.equal(upstream.requests.at(-1)?.headers.authorization, `Bearer ${canary}`);
     const list = await send("GET", "/credentials");
     assert.equal(list.body.success, true);
-    assert.equal(list.body.credentials[0].credential_values.api_key, masked);
+    assert.deepEqual(list.body.credentials[0].credential_values, { api_key: masked, api_base: `${upstream.url}/v1` });
     const byName = await send("GET", "/credentials/by_name/my%2Fopenai");
     assert.deepEqual(
       [byName.body.credential_name, byName.body.credential_info],

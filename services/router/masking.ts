@@ -58,7 +58,7 @@ export function maskFacts(facts: JsonObject): JsonObject {
 }
 
 /** Every text of a value masked, numbers too. */
-export function maskEverything(value: JsonValue): JsonValue {
+function maskEverything(value: JsonValue): JsonValue {
   if (typeof value === "string") return maskText(value);
   if (typeof value === "number") return "****";
   if (Array.isArray(value)) return value.map(maskEverything);

@@ -78,7 +78,7 @@ credential_list: [{credential_name: of-file, credential_values: {api_key: ${key}
       );
       assert.deepEqual(parse(listed[1]?.credentialValues), {
         api_key: masked,
-        api_base: "http****e/v1",
+        api_base: "https://one.example/v1",
         vertex_credentials: '{"pr****yz"}',
       });
       assert.deepEqual(parse(listed[1]?.credentialInfo), { custom_llm_provider: "openai" });

@@ -52,3 +52,23 @@ test("one model", async () => {
     await assert.rejects(models.getModel(request), (error) => errorName(error) === "NOT_FOUND");
   }
 });
+
+test("patterns as they are written, and who takes over", async () => {
+  const { models } = await startRouter({
+    yaml: `${yaml}
+litellm_settings: {fallbacks: [{own: [both]}], context_window_fallbacks: [{own: [short]}]}`,
+    adapter,
+  });
+  const list = async (request: object) =>
+    (await models.listModels({ callerModels: only("own", "ds/*"), ...request })).models;
+  const ids = (await list({ returnWildcardRoutes: true })).map(({ id }) => id);
+  assert.deepEqual(ids, ["ds/*", "own"]);
+  for (const [fallbackType, expected] of [
+    ["general", ["both"]],
+    ["context_window", ["short"]],
+    ["", []],
+  ] as const) {
+    const [own] = await list({ fallbackType });
+    assert.deepEqual(own?.fallbacks, expected, fallbackType);
+  }
+});

@@ -34,7 +34,7 @@ export type Credential = Message<"sluice.router.v1.Credential"> & {
   credentialInfo: Uint8Array;
 
   /**
-   * The parameters, a JSON object. In an answer all are masked.
+   * The parameters, a JSON object. In an answer every text that may be a secret is masked.
    *
    * @generated from field: bytes credential_values = 3;
    */

@@ -80,7 +80,6 @@ model_list:
   assert.deepEqual(warnings, [
     "model_list[0].extra is unknown, ignored",
     "model_list[0].litellm_params.tags is not built yet and has no effect",
-    "model_list[0].model_info.access_groups is not built yet and has no effect",
   ]);
 });
 

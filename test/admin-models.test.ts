@@ -208,6 +208,12 @@ general_settings: {store_model_in_db: true}
     assert.equal(await ids("?include_model_access_groups=true"), "cheap,file,one,prod");
     assert.equal(await ids("?only_model_access_groups=true"), "cheap,prod");
     assert.equal((await send("GET", "/v1/models?team_id=other", undefined, key)).status, 403);
+    assert.equal(await ids("?scope=expand"), "file,one");
+    for (const query of ["scope=all", "healthy_only=true", "fallback_type=x", "return_wildcard_routes=perhaps"]) {
+      assert.equal((await send("GET", `/v1/models?${query}`)).status, 400, query);
+    }
+    const described = await send("GET", "/v1/models?include_metadata=true");
+    assert.deepEqual(described.body.data[0].metadata, { fallbacks: [] });
     const visible = await send("GET", "/model/info", undefined, key);
     assert.deepEqual(
       visible.body.data.map((each: { model_name: string }) => each.model_name),

@@ -11,6 +11,7 @@ import { callerModels } from "../caller-models.ts";
 import type { HttpCall } from "../http-call.ts";
 import { readBool } from "../rest/read-input.ts";
 
+const adminRoles: ReadonlySet<Role> = new Set([Role.PROXY_ADMIN, Role.ORG_ADMIN, Role.TEAM_ADMIN]);
 const fallbackTypes = ["general", "context_window", "content_policy"];
 
 /**
@@ -25,7 +26,7 @@ export function listModels(models: Client<typeof ModelService>, timeoutMs: numbe
     const fallbackType = readFallbackType(query);
     const response = await models.listModels(
       {
-        callerModels: callerModels(principal),
+        callerModels: seesAll(query, principal) ? { levels: [] } : callerModels(principal),
         teamId: readTeam(query, principal),
         returnWildcardRoutes: readFlag(query, "return_wildcard_routes"),
         includeModelAccessGroups: readFlag(query, "include_model_access_groups"),
@@ -46,6 +47,13 @@ export function listModels(models: Client<typeof ModelService>, timeoutMs: numbe
 function readFlag(query: URLSearchParams, name: string): boolean {
   const value = query.get(name) ?? "";
   return value === "" ? false : readBool(name, value);
+}
+
+/** `scope=expand` shows administrators of any kind what there is, whatever their own key may use. */
+function seesAll(query: URLSearchParams, { roles }: Principal): boolean {
+  const scope = query.get("scope") ?? "";
+  if (scope !== "" && scope !== "expand") throw invalidRequest("'scope' must be expand.", "scope");
+  return scope === "expand" && roles.some((role) => adminRoles.has(role));
 }
 
 function readFallbackType(query: URLSearchParams): string {

@@ -65,6 +65,7 @@ export class LiveModels {
   readonly #parts: LiveModelsParts;
   #base: Base;
   #stored: StoredModels = nothingStored;
+  /** Of what is stored. */
   #sealer: Sealer;
   #current: Generation;
 
@@ -72,7 +73,7 @@ export class LiveModels {
     this.#parts = parts;
     this.#sealer = parts.sealer;
     this.#base = this.#baseOf(loaded);
-    this.#current = this.#build();
+    this.#current = this.#build(this.#base, this.#stored);
   }
 
   get current(): Generation {
@@ -84,16 +85,17 @@ export class LiveModels {
   }
 
   useConfig(loaded: LoadedConfig): void {
-    this.#base = this.#baseOf(loaded);
-    this.#current = this.#build();
+    const base = this.#baseOf(loaded);
+    this.#current = this.#build(base, this.#stored);
+    this.#base = base;
   }
 
   /** `sealer`: of what is stored. */
   useStored(stored: StoredModels, sealer: Sealer): void {
     if (stored === this.#stored) return;
-    this.#stored = stored;
     this.#sealer = sealer;
-    this.#current = this.#build();
+    this.#current = this.#build(this.#base, stored);
+    this.#stored = stored;
   }
 
   #baseOf(loaded: LoadedConfig): Base {
@@ -113,31 +115,31 @@ export class LiveModels {
     };
   }
 
-  #build(): Generation {
-    const { loaded, parts, maker, fallbacks, read } = this.#base;
+  #build(base: Base, stored: StoredModels): Generation {
+    const { loaded, parts, maker, fallbacks, read } = base;
     const { config, env } = loaded;
-    const reading = { ...this.#base.reading, sealer: this.#sealer };
-    const credentials = this.#namedCredentials();
-    const stored = this.#stored.deployments.flatMap(
-      (row) => this.#reading(read, row, row.modelId, () => readRow(row, reading)) ?? [],
+    const reading = { ...base.reading, sealer: this.#sealer };
+    const credentials = this.#namedCredentials(base, stored);
+    const ofDatabase = stored.deployments.flatMap(
+      (row) => this.#readOnce(read, row, row.modelId, () => readRow(row, reading)) ?? [],
     );
-    const deployments = [...config.deployments, ...stored].map((each) => this.#bind(each, credentials));
+    const deployments = [...config.deployments, ...ofDatabase].map((each) => bind(base, each, credentials));
     const registry = createRegistry({ deployments, aliases: config.aliases }, parts, maker);
     const catalog = createModelCatalog(registry, parts.names, this.#parts.prices, env);
     return { loaded, names: parts.names, registry, fallbacks, catalog, credentials, maker };
   }
 
-  #namedCredentials(): ReadonlyMap<string, NamedCredential> {
-    const { loaded, credentials } = this.#base;
-    const reading = { ...this.#base.reading, sealer: this.#sealer };
-    const stored = this.#stored.credentials.flatMap(
-      (row) => this.#reading(credentials, row, row.credentialName, () => readCredentialRow(row, reading)) ?? [],
+  #namedCredentials(base: Base, stored: StoredModels): ReadonlyMap<string, NamedCredential> {
+    const reading = { ...base.reading, sealer: this.#sealer };
+    const ofDatabase = stored.credentials.flatMap(
+      (row) => this.#readOnce(base.credentials, row, row.credentialName, () => readCredentialRow(row, reading)) ?? [],
     );
-    return new Map([...loaded.config.credentials, ...stored].map((credential) => [credential.name, credential]));
+    const all = [...base.loaded.config.credentials, ...ofDatabase];
+    return new Map(all.map((credential) => [credential.name, credential]));
   }
 
   /** Reads a row once. One that cannot be read is left out, and does not keep the others from being served. */
-  #reading<T>(known: WeakMap<object, T | undefined>, row: object, name: string, read: () => T): T | undefined {
+  #readOnce<T>(known: WeakMap<object, T | undefined>, row: object, name: string, read: () => T): T | undefined {
     if (known.has(row)) return known.get(row);
     let result: T | undefined;
     try {
@@ -148,20 +150,21 @@ export class LiveModels {
     known.set(row, result);
     return result;
   }
+}
 
-  /** A deployment whose credential does not exist stays, and calls pass it by. */
-  #bind(config: DeploymentConfig, credentials: ReadonlyMap<string, NamedCredential>): DeploymentConfig {
-    if (config.credentialName === undefined) return config;
-    const { bound, parts } = this.#base;
-    const credential = credentials.get(config.credentialName);
-    const known = bound.get(config);
-    if (known !== undefined && known.credential === credential) return known.config;
-    const row = config.provider === undefined ? undefined : parts.names.byId(config.provider);
-    const made = withNamedCredential(config, credential, row) ?? {
-      ...config,
-      about: { ...config.about, blocked: true },
-    };
-    bound.set(config, { credential, config: made });
-    return made;
-  }
+/** The deployment with its named credential. One whose credential does not exist stays, and calls pass it by. */
+function bind(
+  { bound, parts }: Base,
+  config: DeploymentConfig,
+  credentials: ReadonlyMap<string, NamedCredential>,
+): DeploymentConfig {
+  if (config.credentialName === undefined) return config;
+  const credential = credentials.get(config.credentialName);
+  const known = bound.get(config);
+  if (known !== undefined && known.credential === credential) return known.config;
+  const row = config.provider === undefined ? undefined : parts.names.byId(config.provider);
+  const passedBy = { ...config, about: { ...config.about, blocked: true } };
+  const made = withNamedCredential(config, credential, row) ?? passedBy;
+  bound.set(config, { credential, config: made });
+  return made;
 }

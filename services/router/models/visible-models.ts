@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { isProxyAdmin } from "#chassis/caller-header.ts";
 import type { AdminCaller, CallerModels } from "#gen/sluice/rest/v1/caller_pb.ts";
-import { levelsAllow } from "../model-rights.ts";
+import { levelsAllow, type ModelNames } from "../model-rights.ts";
 import type { RegistryMember } from "../registry/registry.ts";
 import type { Generation } from "./live-models.ts";
 import { maySeeModel } from "./model-ownership.ts";
@@ -27,11 +27,9 @@ export function visibleMembers({ registry, names }: Generation, { caller, models
 }
 
 /** Without a word of the edge about the caller nothing may be used. */
-function mayUse(models: CallerModels | undefined, name: string, known: Generation | Known, ofTeam: boolean): boolean {
+function mayUse(models: CallerModels | undefined, name: string, known: ModelNames, ofTeam: boolean): boolean {
   return models !== undefined && levelsAllow(models, name, known, ofTeam);
 }
-
-type Known = Pick<Generation, "names" | "registry">;
 
 /** How a caller comes to a deployment: for everybody, or by a team. */
 export function accessFacts({ config }: RegistryMember): JsonObject {

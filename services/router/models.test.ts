@@ -238,7 +238,7 @@ for (const { name: kind, url } of databases.all) {
         [own, { team_id: "t2" }, /may not do this/],
         [own, {}, /may not do this/],
         [{ model: "openai/own" }, info, /api_key of its own/],
-        [{ ...own, model: "vertex_ai/own", vertex_credentials: "/etc/key.json" }, info, /identity of a cloud/],
+        [{ ...own, model: "vertex_ai/own", vertex_credentials: "/etc/key.json" }, info, /more than a key/],
         [{ model: "openai/own", api_base: "http://elsewhere" }, info, /api_key of its own/],
         [{ ...own, api_base: "os.environ/X" }, info, /variables of the gateway/],
       ];

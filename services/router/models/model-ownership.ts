@@ -40,14 +40,12 @@ export function requireOwnCredential(
   if (JSON.stringify(params).includes("os.environ/")) throw denied("refer to variables of the gateway");
   if (config.credentialName !== undefined) throw denied("use a credential of the gateway");
   if (config.provider === undefined) throw denied("leave the provider to the caller");
-  const identity = Object.keys(params).find((name) => cloudIdentity.test(name));
-  if (identity !== undefined) throw denied(`name an identity of a cloud (${identity})`);
-  const free = names.byId(config.provider)?.alwaysServed === true && config.baseUrl === "";
+  const row = names.byId(config.provider);
+  // Where a key is not all that there is to it, the machine's own identity may come in.
+  if ((row?.secrets ?? []).length > 0) throw denied(`use ${config.provider}, which takes more than a key`);
+  const free = row?.alwaysServed === true && config.baseUrl === "";
   if (!free && !params.api_key) throw denied("go without an api_key of its own");
 }
-
-/** Parameters by which a call is made as somebody whom the gateway's machine knows, or by a file of that machine. */
-const cloudIdentity = /^(aws_(?!region_name$)|vertex_credentials|azure_|tenant_id|client_|oci_|sap_)/;
 
 function denied(what: string) {
   return gatewayError(Reason.PERMISSION_DENIED, `A model that a team's admin adds may not ${what}.`, {

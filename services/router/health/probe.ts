@@ -12,6 +12,8 @@ export interface ProbePlan {
   readonly mode: string;
   readonly timeoutMs: number;
   readonly maxTokens: number;
+  /** Aborts it: nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 export interface ProbeResult {
@@ -64,7 +66,8 @@ async function ask(inference: Client<typeof InferenceService>, plan: ProbePlan):
     caller: { kind: CallerKind.MASTER },
     shape: { inputTokens: 1, choices: 1 },
   });
-  const signal = AbortSignal.timeout(timeoutMs);
+  const patience = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([patience, plan.signal]);
   try {
     for await (const { event } of inference.infer(
       { ...request, target: { ...target, dropParams: true } },
@@ -74,7 +77,7 @@ async function ask(inference: Client<typeof InferenceService>, plan: ProbePlan):
     }
     return "the answer has no end";
   } catch (thrown) {
-    if (signal.aborted) return `no answer within ${timeoutMs / 1000} seconds`;
+    if (patience.aborted) return `no answer within ${timeoutMs / 1000} seconds`;
     throw thrown;
   }
 }

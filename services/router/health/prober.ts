@@ -27,7 +27,7 @@ export class Prober {
   readonly #timer: NodeJS.Timeout;
   #dueAt = 0;
   #running: Promise<unknown> | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -55,8 +55,9 @@ export class Prober {
     const checks: HealthCheckRow[] = [];
     const work = async () => {
       for (const member of waiting) {
-        if (this.#closed) return;
-        checks.push(checkOf(member, await this.probe(member), checkedBy, new Date(clock())));
+        const result = await this.probe(member);
+        if (this.#closing.signal.aborted) return;
+        checks.push(checkOf(member, result, checkedBy, new Date(clock())));
       }
     };
     await Promise.all(Array.from({ length: live.current.loaded.config.health.concurrency }, work));
@@ -76,11 +77,11 @@ export class Prober {
     const { inference, live } = this.#options;
     const { model, timeoutMs, maxTokens } = config.about.probe;
     const asked = model === undefined ? deployment : live.current.maker.single(config, id, model);
-    return probe(inference, { deployment: asked, mode, timeoutMs, maxTokens });
+    return probe(inference, { deployment: asked, mode, timeoutMs, maxTokens, signal: this.#closing.signal });
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     clearInterval(this.#timer);
     await this.#running;
   }
@@ -89,9 +90,12 @@ export class Prober {
     const { health } = this.#options.live.current.loaded.config;
     if (!health.background || this.#running !== undefined || this.#options.clock() < this.#dueAt) return;
     this.#dueAt = this.#options.clock() + health.intervalMs;
-    this.#running = this.#round(health.intervalMs).finally(() => {
-      this.#running = undefined;
-    });
+    const { telemetry } = this.#options;
+    this.#running = this.#round(health.intervalMs)
+      .catch((error: unknown) => telemetry.healthNotKept(error))
+      .finally(() => {
+        this.#running = undefined;
+      });
   }
 
   async #round(intervalMs: number): Promise<void> {

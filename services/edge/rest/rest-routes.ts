@@ -1,14 +1,11 @@
-import { type DescMessage, type DescMethod, type DescMethodUnary, getOption, type Message } from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
+import { type DescMethod, type DescMethodUnary, getOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { checkAccess } from "#chassis/access.ts";
 import { callerHeaders } from "#chassis/caller-header.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
-import { CallerModelsSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { adminCaller } from "../admin-caller.ts";
-import type { JsonObject } from "../body-json.ts";
-import { callerModels } from "../caller-models.ts";
+import { callerModelsField, setCallerModels } from "../caller-models.ts";
 import type { EdgeContext } from "../context.ts";
 import type { HttpCall } from "../http-call.ts";
 import type { Route } from "../route-table.ts";
@@ -90,21 +87,20 @@ async function transcode(context: EdgeContext, target: Target, call: HttpCall, p
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;
   refuseUnbuilt(rule, input);
-  const response = await binding.call(method, withCallerModels(method.input, input, principal), {
+  const given = callerModelsField(method.input);
+  if (given !== undefined) delete input[given.name];
+  const request = readMessage(method.input, input);
+  setCallerModels(method.input, request, principal);
+  const response = await binding.call(method, request, {
     headers: callerHeaders(caller),
-    timeoutMs: rule.timeoutSeconds === 0 ? context.config.restTimeoutMs : rule.timeoutSeconds * 1000,
+    timeoutMs: timeoutOf(context, rule),
     signal: call.signal,
   });
   const body = writeMessage(method.output, response);
   call.sendJson(200, rule.responseBody === "" ? body : body[rule.responseBody]);
 }
 
-/** The request, with what the edge itself has to say of the caller in the place of what a client wrote there. */
-function withCallerModels(schema: DescMessage, input: JsonObject, principal: Principal): Message {
-  const field = schema.fields.find(({ message }) => message?.typeName === CallerModelsSchema.typeName);
-  if (field === undefined) return readMessage(schema, input);
-  delete input[field.name];
-  const message = readMessage(schema, input);
-  reflect(schema, message).set(field, reflect(CallerModelsSchema, callerModels(principal)));
-  return message;
+/** How long an admin call may take. */
+export function timeoutOf({ config }: EdgeContext, { timeoutSeconds }: HttpRule): number {
+  return timeoutSeconds === 0 ? config.restTimeoutMs : timeoutSeconds * 1000;
 }

@@ -7,7 +7,7 @@ import type { RouteContext } from "./context.ts";
 export interface Changed {
   /** What it is: a scope, see `scopeOf`. */
   readonly scope: string;
-  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated";
+  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated" | "collected";
 }
 
 /** What a change hands out of its transaction. */

@@ -62,7 +62,19 @@ export function readKeySettings(given: KeySettings | undefined): KeySettings {
   for (const name of ["keyAlias", "userId", "teamId", "organizationId", "projectId", "rotationInterval"] as const) {
     if (settings[name] === "") delete settings[name];
   }
+  if (settings.keyAlias !== undefined) settings.keyAlias = readAlias(settings.keyAlias);
   return settings;
+}
+
+/**
+ * An alias in the one form of Unicode in which equal texts are equal bytes. Characters that nobody sees, or that turn the
+ * direction of writing, would let two aliases look the same.
+ */
+function readAlias(alias: string): string {
+  if (/[\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(alias) || alias !== alias.trim()) {
+    throw invalid("key_alias", "must hold no invisible characters, and no space at its ends");
+  }
+  return alias.normalize("NFC");
 }
 
 /** The columns of a key's row that its settings decide. */

@@ -51,3 +51,12 @@ export async function setSpend({ spend }: RouteContext, scope: string, spentNano
     throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be set now. Try again.", { retryAfterMs: 1000, cause });
   }
 }
+
+/** Gives a scope, and those beneath it, what another has spent. @throws UNAVAILABLE */
+export async function copySpend({ spend }: RouteContext, fromScope: string, toScope: string): Promise<void> {
+  try {
+    await spend.copySpend({ fromScope, toScope }, { timeoutMs });
+  } catch (cause) {
+    throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be moved now. Try again.", { retryAfterMs: 1000, cause });
+  }
+}

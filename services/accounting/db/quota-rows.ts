@@ -50,6 +50,17 @@ export async function readLedgers(em: SqlEntityManager, scopes: readonly string[
   return new Map(found.map((row) => [row.scope, toLedger(row)]));
 }
 
+/** Reads the ledgers of a scope and of those beneath it, without a lock. */
+export async function readLedgersUnder(em: SqlEntityManager, scope: string): Promise<Map<string, Ledger>> {
+  const found = await rows<LedgerRow>(
+    em,
+    // `}` follows `|`: between the two lie all names that begin with the scope and a `|`.
+    `select ${ledgerColumns} from accounting.ledger where scope = $1 or (scope >= $2 and scope < $3)`,
+    [scope, `${scope}|`, `${scope}}`],
+  );
+  return new Map(found.map((row) => [row.scope, toLedger(row)]));
+}
+
 function toLedger(row: LedgerRow): Ledger {
   const window = { startMs: row.start_ms, endMs: row.end_ms ?? undefined };
   return { spent: BigInt(row.spent), window, duration: row.duration };

@@ -5,6 +5,7 @@ import type { AccountingContext } from "../context.ts";
 import type { AccountingTelemetry } from "../events.ts";
 import { createLeaseDesk } from "../lease-desk.ts";
 import type { Notices } from "../notices.ts";
+import { copySpendRoute } from "./copy-spend.ts";
 import { getSpendRoute } from "./get-spend.ts";
 import { leaseRoute } from "./lease.ts";
 import { listSpendLogsRoute } from "./list-spend-logs.ts";
@@ -28,6 +29,7 @@ export function accountingRoutes(
     implement(SpendService, {
       getSpend: getSpendRoute(context),
       setSpend: setSpendRoute(context, notices),
+      copySpend: copySpendRoute(context, notices),
       listSpendLogs: listSpendLogsRoute(context),
     }),
   ];

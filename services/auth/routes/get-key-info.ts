@@ -7,7 +7,7 @@ import type { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { VirtualKey } from "../db/entities.ts";
-import { maySeeKey, requireKeyRight } from "../key-rights.ts";
+import { maySeeKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
 import { spentByOne } from "../scope-spend.ts";
@@ -21,7 +21,8 @@ export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService
     }
     const keyId = key === "" ? caller.keyId : keyIdOf(key);
     const row = await findKey(keyId);
-    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }));
+    const permitted = await permittedTeams(context.database.em(), caller, "info", [row?.teamId]);
+    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
     if (row === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
     const spend = await spentByOne(context, scopeOf.key(keyId));
     return { key: key === "" ? keyId : key, info: keyView(row, spend) };

@@ -18,10 +18,10 @@ const routesOfType: Readonly<Record<string, readonly string[]>> = {
 const throughputTypes: ReadonlySet<string> = new Set(["", "guaranteed_throughput", "best_effort_throughput"]);
 
 /** The key that the caller chose. Undefined means a random one. @throws INVALID_REQUEST where it can be guessed. */
-export function readChosenKey(key: string | undefined): string | undefined {
+export function readChosenKey(key: string | undefined, field = "key"): string | undefined {
   if (key === undefined || key === "") return undefined;
   if (keyForm.test(key)) return key;
-  throw invalid("key", "must start with sk-, have at least 16 characters and hold no spaces");
+  throw invalid(field, "must start with sk-, have at least 16 characters and hold no spaces");
 }
 
 /** When a key ends that lives so long from now; null means never. */

@@ -47,13 +47,17 @@ export async function storeKey(context: RouteContext, em: SqlEntityManager, { ro
   });
 }
 
-/** @throws CONFLICT where a key is the master key, or was replaced by another one that it stands for. */
+/** @throws CONFLICT where a key is the master key, exists, or was replaced by another one that it stands for. */
 export async function requireFreeKey(
   { masterKeyHash }: RouteContext,
   em: SqlEntityManager,
   keyId: string,
 ): Promise<void> {
-  if (keyId === masterKeyHash || (await em.count(RetiredKey, { retiredKeyId: keyId })) > 0) throw keyExists();
+  const isTaken =
+    keyId === masterKeyHash ||
+    (await em.count(VirtualKey, { keyId })) > 0 ||
+    (await em.count(RetiredKey, { retiredKeyId: keyId })) > 0;
+  if (isTaken) throw keyExists();
 }
 
 /** What an insert or update of a key has failed with, in the words of a client. */

@@ -17,6 +17,7 @@ import {
   setUp,
   until,
 } from "./testing/auth-fixture.ts";
+import { storeTeam } from "./testing/stored-rows.ts";
 
 const virtual = (keyId: string) => as({ keyId });
 
@@ -26,6 +27,7 @@ after(() => databases.stop());
 for (const { name, url } of databases.all) {
   test(`a generated key is stored by its hash and authenticates (${name})`, async () => {
     const { auth, keys, database, announced, close } = await setUp(url);
+    await storeTeam(database, "t");
     const made = await generate(
       keys,
       {
@@ -274,7 +276,14 @@ const badRequests: [FlatKey, string][] = [
   [{ metadata: nested(100) }, "metadata"],
   [{ metadata: nested(30_000) }, "metadata"],
   [{ metadata: Buffer.from(JSON.stringify({ a: "x".repeat(70_000) })) }, "metadata"],
-  [{ spend: 1n }, "spend"],
+  [{ spend: -1n }, "spend"],
+  [{ keyAlias: "zero\u200bwidth" }, "key_alias"],
+  [{ keyAlias: "\u202eright to left" }, "key_alias"],
+  [{ keyAlias: " ends" }, "key_alias"],
+  [{ teamId: "no-such-team" }, "team_id"],
+  [{ projectId: "no-such-project" }, "project_id"],
+  [{ organizationId: "no-such-organization" }, "organization_id"],
+  [{ limits: { budgetId: "no-such-budget" } }, "budget_id"],
   [{ keyType: "other" }, "key_type"],
   [{ autoRotate: true }, "rotation_interval"],
   [{ tempBudgetIncrease: 1n }, "temp_budget_increase"],

@@ -15,6 +15,7 @@ import { change } from "../../change.ts";
 import type { RouteContext } from "../../context.ts";
 import { applyUpdate, lockKey } from "../../key-changing.ts";
 import { readChosenKey } from "../../key-input.ts";
+import { requireFreeKey } from "../../key-making.ts";
 import { replaceKey } from "../../key-rotation.ts";
 import { keyView } from "../../key-view.ts";
 import { scopeOf } from "../../scope.ts";
@@ -30,10 +31,11 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
     const caller = requireCaller(requestHeader);
     if (request.key === "") throw gatewayError(Reason.INVALID_REQUEST, "Name the key.", { param: "key" });
     const keyId = keyIdOf(request.key);
-    const key = readChosenKey(request.newKey) ?? mintKey(context.config.keyBytes);
+    const key = readChosenKey(request.newKey, "new_key") ?? mintKey(context.config.keyBytes);
     const scope = scopeOf.key(hashKey(key));
-    await requireRight(caller, keyId);
-    if (hashKey(key) !== keyId) await copySpend(context, scopeOf.key(keyId), scope);
+    await requirePossible(caller, keyId, hashKey(key));
+    // Outside of the transaction: accounting may be on the other side of the same database.
+    await copySpend(context, scopeOf.key(keyId), scope);
     const row = await change(context, caller, async (em) => {
       const locked = await lockKey(em, caller, keyId, "regenerate");
       await applyUpdate(context, em, caller, locked, request);
@@ -45,10 +47,13 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
     return create(RegenerateKeyResponseSchema, { key, tokenId: row.keyId, stored });
   };
 
-  /** Before anything is written for somebody who may not. */
-  async function requireRight(caller: AdminCaller, keyId: string): Promise<void> {
+  /** Before spend is written, for somebody who may not or over a key that exists. */
+  async function requirePossible(caller: AdminCaller, keyId: string, newId: string): Promise<void> {
     await context.database
-      .transaction((em) => lockKey(em, caller, keyId, "regenerate"))
+      .transaction(async (em) => {
+        await lockKey(em, caller, keyId, "regenerate");
+        await requireFreeKey(context, em, newId);
+      })
       .catch((error: unknown) => {
         throw databaseError(error);
       });

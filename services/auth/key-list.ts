@@ -97,10 +97,13 @@ export async function readKeyPage(
 ): Promise<{ readonly found: readonly string[]; readonly total: number }> {
   const where = all.length === 0 ? "true" : all.map(({ sql }) => sql).join(" and ");
   const values = all.flatMap((each) => each.values);
-  const [counted] = await em.execute(`select count(*)::int as total from ${table} where ${where}`, values);
-  const rows = await em.execute(
-    `select ${select} as found from ${table} where ${where} order by ${order} limit ? offset ?`,
-    [...values, page.limit, page.offset],
-  );
+  const [[counted], rows] = await Promise.all([
+    em.execute(`select count(*)::int as total from ${table} where ${where}`, values),
+    em.execute(`select ${select} as found from ${table} where ${where} order by ${order} limit ? offset ?`, [
+      ...values,
+      page.limit,
+      page.offset,
+    ]),
+  ]);
   return { found: rows.map(({ found }) => String(found)), total: Number(counted?.total ?? 0) };
 }

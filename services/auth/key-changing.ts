@@ -137,6 +137,8 @@ const throughputPaths: ReadonlySet<string> = new Set([
   "limits.max_budget",
   "limits.rpm_limit",
   "limits.tpm_limit",
+  "limits.model_rpm_limit",
+  "limits.model_tpm_limit",
   "rpm_limit_type",
   "tpm_limit_type",
 ]);

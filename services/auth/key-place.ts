@@ -87,8 +87,10 @@ export async function requireTeamModels(em: SqlEntityManager, { models }: KeySet
   throw invalid("models", `The team '${team.teamId}' may not use ${denied.slice(0, 10).join(", ")}.`);
 }
 
+const guaranteed = "guaranteed_throughput";
+
 function isGuaranteed({ rpmLimitType, tpmLimitType }: KeySettings): boolean {
-  return rpmLimitType === "guaranteed_throughput" || tpmLimitType === "guaranteed_throughput";
+  return rpmLimitType === guaranteed || tpmLimitType === guaranteed;
 }
 
 /**
@@ -111,34 +113,58 @@ export async function requireThroughput(
   if (maxBudget !== undefined && whole.maxBudget !== undefined && maxBudget > whole.maxBudget) {
     throw invalid("max_budget", "The key's max_budget is above its team's.");
   }
-  for (const [name, type] of [
-    ["rpmLimit", settings.rpmLimitType],
-    ["tpmLimit", settings.tpmLimitType],
-  ] as const) {
-    if (type === "guaranteed_throughput") await requireShare(em, own, whole, team.teamId, keyId, name);
-  }
+  const shares = [
+    ...(settings.rpmLimitType === guaranteed ? sharesOf(own, whole, "rpmLimit", "modelRpmLimit") : []),
+    ...(settings.tpmLimitType === guaranteed ? sharesOf(own, whole, "tpmLimit", "modelTpmLimit") : []),
+  ];
+  for (const share of shares) await requireShare(em, share, team.teamId, keyId);
+}
+
+/** What a key is promised of a limit of its team. */
+interface Share {
+  /** The field of LiteLLM that says it. */
+  readonly field: string;
+  /** Where the promise of a key stands in its document: under `limits`. */
+  readonly path: readonly [string] | readonly [string, string];
+  readonly asked: bigint;
+  readonly most: bigint;
+}
+
+/** The whole limit, and those of single models: of a model that the team does not limit by itself, the team's whole. */
+function sharesOf(
+  own: Limits,
+  whole: Limits,
+  name: "rpmLimit" | "tpmLimit",
+  ofModels: "modelRpmLimit" | "modelTpmLimit",
+): Share[] {
+  const shares: Share[] = Object.entries(own[ofModels]).flatMap(([model, asked]) => {
+    const most = whole[ofModels][model] ?? whole[name];
+    return most === undefined
+      ? []
+      : [{ field: LimitsSchema.field[ofModels].name, path: [ofModels, model], asked, most }];
+  });
+  const asked = own[name];
+  const most = whole[name];
+  if (asked === undefined || most === undefined) return shares;
+  return [{ field: LimitsSchema.field[name].name, path: [name], asked, most }, ...shares];
 }
 
 async function requireShare(
   em: SqlEntityManager,
-  own: Limits,
-  whole: Limits,
+  { field, path, asked, most }: Share,
   teamId: string,
   keyId: string,
-  name: "rpmLimit" | "tpmLimit",
 ): Promise<void> {
-  const asked = own[name];
-  const most = whole[name];
-  if (asked === undefined || most === undefined) return;
+  const promise = path.length === 1 ? "doc -> 'limits' ->> ?" : "doc -> 'limits' -> ? ->> ?";
   const [row] = await em.execute(
-    `select coalesce(sum((doc -> 'limits' ->> ?)::numeric), 0)::text as promised
+    `select coalesce(sum((${promise})::numeric), 0)::text as promised
      from auth.virtual_key where team_id = ? and key_id <> ?`,
-    [name, teamId, keyId],
+    [...path, teamId, keyId],
   );
   const promised = BigInt(String(row?.promised ?? 0));
   if (promised + asked <= most) return;
-  const field = LimitsSchema.field[name].name;
-  throw invalid(field, `The team's ${field} is ${most}, and ${promised} of it are promised to its other keys.`);
+  const what = path.length === 1 ? field : `${field} of ${path[1]}`;
+  throw invalid(field, `The team's ${what} is ${most}, and ${promised} of it are promised to its other keys.`);
 }
 
 function invalid(field: string, message: string) {

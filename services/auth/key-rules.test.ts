@@ -102,7 +102,7 @@ test("a team's keys obey the team: its models, organization, project, members' r
     organizationId: "org",
     models: ["gpt-4o", "openai/*", "google-models"],
     teamMemberKeyDuration: "7d",
-    limits: { rpmLimit: 100n, tpmLimit: 1000n, maxBudget: 50n },
+    limits: { rpmLimit: 100n, tpmLimit: 1000n, maxBudget: 50n, modelRpmLimit: { "gpt-4o": 10n } },
   };
   await storeTeam(database, "t", team);
   const make = (flat: FlatKey, options = master) => generate(keys, { teamId: "t", ...flat }, options);
@@ -116,6 +116,8 @@ test("a team's keys obey the team: its models, organization, project, members' r
     [{ organizationId: "other-org" }, "organization_id"],
     [{ projectId: "p" }, "project_id"],
     [{ rpmLimitType: "guaranteed_throughput", limits: { rpmLimit: 101n } }, "rpm_limit"],
+    [{ rpmLimitType: "guaranteed_throughput", limits: { modelRpmLimit: { "gpt-4o": 11n } } }, "model_rpm_limit"],
+    [{ rpmLimitType: "guaranteed_throughput", limits: { modelRpmLimit: { "openai/o3": 101n } } }, "model_rpm_limit"],
     [{ tpmLimitType: "guaranteed_throughput", limits: { tpmLimit: 1001n } }, "tpm_limit"],
     [{ tpmLimitType: "guaranteed_throughput", limits: { maxBudget: 51n } }, "max_budget"],
   ];
@@ -123,7 +125,9 @@ test("a team's keys obey the team: its models, organization, project, members' r
   const guaranteed = { rpmLimitType: "guaranteed_throughput", limits: { rpmLimit: 60n } };
   const both = await Promise.allSettled([make(guaranteed), make(guaranteed)]);
   assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
-  await make({ ...guaranteed, limits: { rpmLimit: 40n } });
+  await make({ ...guaranteed, limits: { rpmLimit: 40n, modelRpmLimit: { "gpt-4o": 6n } } });
+  const more = { ...guaranteed, limits: { modelRpmLimit: { "gpt-4o": 5n } } };
+  await refused(make(more), Reason.INVALID_REQUEST, "model_rpm_limit");
   const first = both.find((result) => result.status === "fulfilled")?.value;
   const raise = {
     key: first?.key ?? "",

@@ -1250,8 +1250,9 @@ export const KeyService: GenService<{
   },
   /**
    * Returns a key with what it spent. A proxy admin sees every key, an admin those of its teams and organizations, a
-   * user its own, and a key itself; any other is PERMISSION_DENIED, whether it exists or not. Fails with NOT_FOUND where
-   * there is no such key, and with UNAVAILABLE where accounting does not answer.
+   * user its own, a plain member of a team the team's unless `team_member_permissions` leave it out, and a key itself; any
+   * other is PERMISSION_DENIED, whether it exists or not. Fails with NOT_FOUND where there is no such key, and with
+   * UNAVAILABLE where accounting does not answer.
    *
    * @generated from rpc sluice.auth.v1.KeyService.GetKeyInfo
    */
@@ -1359,7 +1360,8 @@ export const KeyService: GenService<{
   },
   /**
    * Hands out the new key that a scheduled rotation has made, once. Whoever manages the key may ask, and the key itself:
-   * the old one, while it works, or the new one. Fails with NOT_FOUND where none waits.
+   * the old one, while it works, or the new one. Fails with NOT_FOUND where none waits, and with CONFLICT where the salt
+   * key has changed since.
    *
    * @generated from rpc sluice.auth.v1.KeyService.CollectKey
    */

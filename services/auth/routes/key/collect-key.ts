@@ -26,11 +26,20 @@ export function collectKey(context: RouteContext): ServiceImpl<typeof KeyService
       if (waiting === null) {
         throw gatewayError(Reason.NOT_FOUND, "No new key waits to be collected.", { param: "key" });
       }
-      const key = context.sealer.open(Buffer.from(waiting.sealed, "base64")).reveal();
+      const key = open(waiting.sealed);
       await em.nativeDelete(WaitingKey, { keyId });
       return { result: { key, token: keyId }, changed: [{ scope: scopeOf.key(keyId), action: "collected" }] };
     });
   };
+
+  function open(sealed: string): string {
+    try {
+      return context.sealer.open(Buffer.from(sealed, "base64")).reveal();
+    } catch (cause) {
+      const message = "The salt key has changed since this key was made. Regenerate the key.";
+      throw gatewayError(Reason.CONFLICT, message, { param: "key", cause });
+    }
+  }
 }
 
 /** A proxy admin learns that there is no such key; to anybody else it is the same as somebody else's. */

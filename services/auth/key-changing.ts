@@ -126,6 +126,9 @@ function decidedByAdmins(before: KeySettings, after: KeySettings): boolean {
   return (
     !equals(LimitsSchema, limits(before), limits(after)) ||
     (before.blocked ?? false) !== (after.blocked ?? false) ||
+    before.organizationId !== after.organizationId ||
+    before.projectId !== after.projectId ||
+    before.tags.join("\n") !== after.tags.join("\n") ||
     before.tempBudgetIncrease !== after.tempBudgetIncrease ||
     before.tempBudgetExpiry?.seconds !== after.tempBudgetExpiry?.seconds
   );

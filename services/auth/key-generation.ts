@@ -14,6 +14,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { change } from "./change.ts";
 import type { RouteContext } from "./context.ts";
+import { OrganizationMember } from "./db/entities.ts";
 import { readChosenKey, readKeySettings, routesOf } from "./key-input.ts";
 import { makeKey, type NewKey, storeKey } from "./key-making.ts";
 import { type KeyTeam, placeKey, requirePlace, requireTeamModels, requireThroughput } from "./key-place.ts";
@@ -64,7 +65,10 @@ export async function generateKeyFor(
   return answer(made, request);
 }
 
-/** Whoever may make the key; a plain member of a team, only keys of its own or of nobody; a first spend, admins only. */
+/**
+ * Whoever may make the key; a plain member of a team, only keys of its own or of nobody; a first spend, admins only. A key
+ * counts against its organization and its project, so a user puts none of its own into somebody else's.
+ */
 async function requireRight(
   em: SqlEntityManager,
   caller: AdminCaller,
@@ -78,6 +82,11 @@ async function requireRight(
   requireKeyRight(mayManageKey(caller, owners, permitted));
   requireKeyRight(settings.userId === undefined || settings.userId === caller.userId);
   requireKeyRight(spend === 0n || mayAdministerKey(caller, owners, permitted));
+  if (settings.teamId !== undefined) return;
+  requireKeyRight(settings.projectId === undefined);
+  const { organizationId } = settings;
+  if (organizationId === undefined) return;
+  requireKeyRight((await em.count(OrganizationMember, { organizationId, userId: caller.userId })) > 0);
 }
 
 /** @throws INVALID_REQUEST where a plain member asks for a longer life than the team lets members' keys have. */

@@ -48,6 +48,19 @@ test("an internal user makes keys of its own, and changes of them what no admini
   await refused(update({}, user("anna"), "limits.max_budget"), Reason.PERMISSION_DENIED, "key");
   await refused(update({ userId: "bert" }, user("anna"), "user_id"), Reason.PERMISSION_DENIED, "key");
   await refused(keys.updateKey({ key: own.key, spend: 0n }, user("anna")), Reason.PERMISSION_DENIED, "key");
+  for (const [settings, path] of [
+    [{ tags: ["x"] }, "tags"],
+    [{ projectId: "p" }, "project_id"],
+    [{ organizationId: "o" }, "organization_id"],
+    [{ tempBudgetIncrease: 1n, tempBudgetExpiry: { seconds: 1n } }, "temp_budget_increase"],
+    [{ teamId: "t" }, "team_id"],
+  ] as const) {
+    const work = update(settings, user("anna"), path, "temp_budget_expiry");
+    await refused(work, Reason.PERMISSION_DENIED, "key");
+  }
+  for (const place of [{ organizationId: "o" }, { projectId: "p" }, { teamId: "t" }]) {
+    await refused(generate(keys, place, user("anna")), Reason.PERMISSION_DENIED, "key");
+  }
   await keys.blockKey({ key: own.key }, master);
   await refused(keys.unblockKey({ key: own.key }, user("anna")), Reason.PERMISSION_DENIED, "key");
   await refused(update({ blocked: false }, user("anna"), "blocked"), Reason.PERMISSION_DENIED, "key");

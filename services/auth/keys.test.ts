@@ -122,6 +122,29 @@ for (const { name, url } of databases.all) {
     await Promise.all([one.close(), two.close()]);
   });
 
+  test(`two replicas that change one key lose nothing (${name})`, async () => {
+    const [one, two] = await Promise.all([setUp(url), setUp(url)]);
+    const { key } = await generate(one.keys, {}, master);
+    const update = (replica: typeof one, at: number) =>
+      replica.keys.updateKey(
+        {
+          key,
+          settings: { tags: [`t${at}`], keyAlias: `${name}-${at}` },
+          updateMask: { paths: [at % 2 === 0 ? "settings.tags" : "settings.key_alias"] },
+        },
+        master,
+      );
+    const updates = Array.from({ length: 20 }, (_, at) => update(at % 4 < 2 ? one : two, at));
+    await Promise.all(updates);
+    const { info } = await one.keys.getKeyInfo({ key }, master);
+    assert.equal(info?.version, 21);
+    assert.ok(info.settings?.keyAlias?.startsWith(name) && info.settings.tags.length === 1);
+    const stale = [one, two].map(({ keys }) => keys.updateKey({ key, version: 21 }, master));
+    const ends = (await Promise.allSettled(stale)).map(({ status }) => status);
+    assert.deepEqual(ends.toSorted(), ["fulfilled", "rejected"]);
+    await Promise.all([one.close(), two.close()]);
+  });
+
   test(`the list of keys is cut into pages, narrowed and sorted (${name})`, async () => {
     const { keys, database, spent, close } = await setUp(url);
     const t = `list-${name}`;

@@ -1217,7 +1217,7 @@ export const CheckKeyHealthResponseSchema: GenMessage<CheckKeyHealthResponse> = 
  * KeyService manages virtual keys. Who manages a key: a proxy admin any; an organization's or team's admin those of its
  * teams; a plain member of a team, the team's keys on the paths that the team's `team_member_permissions` name; an
  * internal user, keys of its own that are in no team, but not what an administrator decides about them (limits, spend,
- * blocking). Every RPC reads its caller from the headers that the edge sets, and fails with
+ * blocking, organization, project, tags). Every RPC reads its caller from the headers that the edge sets, and fails with
  * PERMISSION_DENIED where the caller may not. A value that makes no sense is INVALID_REQUEST and names the field; a
  * database that does not answer is UNAVAILABLE. Every change broadcasts PrincipalChanged.
  *

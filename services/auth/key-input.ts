@@ -66,15 +66,20 @@ export function readKeySettings(given: KeySettings | undefined): KeySettings {
   return settings;
 }
 
+/** A text in the form of Unicode in which texts that look the same are the same: aliases are stored in it. */
+export function oneForm(text: string): string {
+  return text.normalize("NFC");
+}
+
 /**
- * An alias in the one form of Unicode in which equal texts are equal bytes. Characters that nobody sees, or that turn the
+ * An alias as it is stored. Characters that nobody sees, or that turn the
  * direction of writing, would let two aliases look the same.
  */
 function readAlias(alias: string): string {
   if (/[\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(alias) || alias !== alias.trim()) {
     throw invalid("key_alias", "must hold no invisible characters, and no space at its ends");
   }
-  return alias.normalize("NFC");
+  return oneForm(alias);
 }
 
 /** The columns of a key's row that its settings decide. */

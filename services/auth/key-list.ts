@@ -1,8 +1,7 @@
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { permittedTeams, readsEverything } from "./key-rights.ts";
-import type { Page } from "./page.ts";
-import { containing } from "./page.ts";
+import { containing, type Page } from "./page.ts";
 
 /** A condition of SQL with its bound values. */
 export interface Condition {

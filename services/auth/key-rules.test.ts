@@ -308,6 +308,8 @@ test("nothing that is asked reaches SQL, and no list is without end", async () =
   // Written in two ways, an alias that looks the same is the same.
   await generate(keys, { keyAlias: "caf\u00e9" }, master);
   await refused(generate(keys, { keyAlias: "cafe\u0301" }, master), Reason.CONFLICT, "key_alias");
+  assert.equal((await keys.listKeys({ keyAlias: "cafe\u0301" }, master)).totalCount, 1);
+  assert.deepEqual((await keys.deleteKeys({ keyAliases: ["cafe\u0301"] }, master)).deletedKeys, ["cafe\u0301"]);
   assert.equal(await database.em().count(VirtualKey, { keyId: victim.token }), 1);
   await close();
 });

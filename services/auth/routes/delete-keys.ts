@@ -9,6 +9,7 @@ import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { change, nameOf } from "../change.ts";
 import type { RouteContext } from "../context.ts";
 import { DeletedKey, VirtualKey, type VirtualKeyRow, WaitingKey } from "../db/entities.ts";
+import { oneForm } from "../key-input.ts";
 import { mayManageKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
 import { scopeOf } from "../scope.ts";
 import { keyIdOf } from "../secret-key.ts";
@@ -66,7 +67,7 @@ function select({ keys, keyAliases }: DeleteKeysRequest): Selection {
   const names =
     by === "keyId"
       ? keys.map((key) => [keyIdOf(key), key] as const)
-      : keyAliases.map((alias) => [alias, alias] as const);
+      : keyAliases.map((alias) => [oneForm(alias), alias] as const);
   return { by, names: new Map(names) };
 }
 

@@ -9,6 +9,7 @@ import {
 } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
+import { oneForm } from "../../key-input.ts";
 import {
   anyOf,
   type Condition,
@@ -44,7 +45,7 @@ export function listKeyAliases(context: RouteContext): ServiceImpl<typeof KeySer
 
   async function conditions(caller: AdminCaller, { search, teamId }: ListKeyAliasesRequest): Promise<Condition[]> {
     const all: Condition[] = [{ sql: "key_alias is not null", values: [] }];
-    if (search !== "") all.push(like("key_alias", search));
+    if (search !== "") all.push(like("key_alias", oneForm(search)));
     if (teamId !== "") all.push(equal("team_id", teamId));
     const own = ownKeys(caller, liveKeys);
     if (own === undefined) return all;

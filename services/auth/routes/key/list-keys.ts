@@ -16,6 +16,7 @@ import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
 import { TeamMember } from "../../db/entities.ts";
 import { deletedDetails, liveDetails } from "../../key-details.ts";
+import { oneForm } from "../../key-input.ts";
 import {
   anyOf,
   type Condition,
@@ -30,7 +31,6 @@ import {
   ownKeys,
   readKeyPage,
 } from "../../key-list.ts";
-import { readsEverything } from "../../key-rights.ts";
 import { pagesOf, readOrder, readPage } from "../../page.ts";
 
 const columns = {
@@ -126,7 +126,7 @@ async function conditions(
   narrow("organization_id", request.organizationId);
   narrow("project_id", request.projectId);
   narrow("key_id", request.keyHash);
-  narrow("key_alias", request.keyAlias, compare);
+  narrow("key_alias", oneForm(request.keyAlias), compare);
   if (request.accessGroupId !== "") {
     const value = JSON.stringify({ accessGroupIds: [request.accessGroupId] });
     all.push({ sql: `${keys.column("doc")} @> ?::jsonb`, values: [value] });
@@ -163,7 +163,7 @@ async function visibleKeys(
   request: ListKeysRequest,
 ): Promise<Condition[] | undefined> {
   const own = ownKeys(caller, keys);
-  if (own === undefined || readsEverything(caller)) return undefined;
+  if (own === undefined) return undefined;
   const visible = [...own];
   const namesPlace = request.teamId !== "" || request.organizationId !== "" || request.userId !== "";
   if (namesPlace || request.includeTeamKeys) visible.push(...(await listedPlaces(em, caller, keys)));

@@ -34,17 +34,17 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
     const key = readChosenKey(request.newKey, "new_key") ?? mintKey(context.config.keyBytes);
     const scope = scopeOf.key(hashKey(key));
     await requirePossible(caller, keyId, hashKey(key));
-    // Outside of the transaction: accounting may be on the other side of the same database.
+    // All of accounting's part is done before: afterwards nothing may keep the answer, with the new key, from its caller.
     await copySpend(context, scopeOf.key(keyId), scope);
+    if (request.spend !== undefined) await setSpend(context, scope, request.spend);
+    const spend = await spentByOne(context, scope);
     const row = await change(context, caller, async (em) => {
       const locked = await lockKey(em, caller, keyId, "regenerate");
       await applyUpdate(context, em, caller, locked, request);
       const { row, changed } = await replaceKey(context, em, locked.row, key, graceUntil(request));
       return { result: row, changed };
     });
-    if (request.spend !== undefined) await setSpend(context, scope, request.spend);
-    const stored = keyView(row, await spentByOne(context, scope));
-    return create(RegenerateKeyResponseSchema, { key, tokenId: row.keyId, stored });
+    return create(RegenerateKeyResponseSchema, { key, tokenId: row.keyId, stored: keyView(row, spend) });
   };
 
   /** Before spend is written, for somebody who may not or over a key that exists. */

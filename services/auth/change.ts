@@ -10,7 +10,7 @@ export { createdBy, nameOf, touch } from "#chassis/authorship.ts";
 export interface Changed {
   /** What it is: a scope, see `scopeOf`. */
   readonly scope: string;
-  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated";
+  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated" | "collected";
 }
 
 /** What a change hands out of its transaction. */

@@ -38,6 +38,8 @@ const builtGeneral = [
   "health_check_details",
   "health_check_concurrency",
 ];
+/** Read by auth. */
+const authGeneral = ["default_team_disabled"];
 
 /** Reads the file that CONFIG_FILE_PATH names. A mistake stops the start with its line, its path and what was expected. */
 export async function readConfigFile(env: Environment): Promise<ConfigFile> {
@@ -77,7 +79,7 @@ function overlay(settings: z.output<typeof general> & object): Environment {
 
 function unbuilt(settings: object): string[] {
   return Object.keys(settings)
-    .filter((key) => !builtGeneral.includes(key))
+    .filter((key) => ![...builtGeneral, ...authGeneral].includes(key))
     .map(
       (key) =>
         `general_settings.${key} is ${unbuiltGeneralSettings.includes(key) ? "not built yet" : "unknown"}; ignored`,

@@ -16,6 +16,7 @@ import { readEnv as readAccountingEnv } from "../accounting/config.ts";
 import { accountingSchema } from "../accounting/db/schema.ts";
 import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
+import { readKeyPolicy } from "../auth/config-file.ts";
 import { authSchema } from "../auth/db/schema.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readEdgeConfig } from "../edge/config.ts";
@@ -83,13 +84,17 @@ async function hostAccounting({ file, log, telemetry, state, peers }: Start): Pr
   peers.host(service);
 }
 
-async function hostAuth({ file, log, telemetry, state, peers, masterKey }: Start): Promise<void> {
+async function hostAuth(start: Start): Promise<void> {
+  const { file, log, telemetry, state, peers, masterKey } = start;
+  const { policy, warnings } = readKeyPolicy(file.document);
+  for (const warning of warnings) log.warn(warning);
   const service = createAuthService({
     database: await state.database(authSchema),
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
-    config: readAuthEnv(file.env),
+    sealer: sealerOf(start),
+    config: readAuthEnv(file.env, policy),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,

@@ -57,7 +57,6 @@ export const unbuiltGeneralSettings: readonly string[] = [
   "enforced_params",
   "reject_clientside_metadata_tags",
   "service_account_settings",
-  "default_team_disabled",
   "user_header_name",
   "user_header_mappings",
   "completion_model",

@@ -9,7 +9,7 @@ import {
   type RouterSettingsSection,
   routerSettingsSchema,
 } from "./config-schema.ts";
-import { keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { keysOfAuth, keyWarnings, unbuiltKeys } from "./known-keys.ts";
 import { jsonObject, maskFacts, secretValues } from "./masking.ts";
 import { readDeployment } from "./model-list.ts";
 import { readProviders } from "./provider-list.ts";
@@ -34,7 +34,7 @@ const sections = new Set([
   "environment_variables",
 ]);
 const routerKeys = new Set(Object.keys(routerSettingsSchema.unwrap().unwrap().shape));
-const litellmKeys = new Set(Object.keys(litellmSettingsSchema.unwrap().unwrap().shape));
+const litellmKeys = new Set([...Object.keys(litellmSettingsSchema.unwrap().unwrap().shape), ...keysOfAuth]);
 
 const healthDefaults = { intervalMs: 300_000, concurrency: 10 };
 const defaults = { numRetries: 2, timeoutMs: 6_000_000, cooldownMs: 5_000, maxFallbacks: 5 };

@@ -16,6 +16,7 @@ import {
 } from "./entities.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
+import { TeamLists } from "./migrations/team-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
@@ -41,5 +42,6 @@ export const authSchema = {
     { name: "0001-initial", class: Initial },
     { name: "0002-tenancy", class: Tenancy },
     { name: "0003-budget-references", class: BudgetReferences },
+    { name: "0005-team-lists", class: TeamLists },
   ],
 };

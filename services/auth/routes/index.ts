@@ -2,6 +2,7 @@ import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import type { RouteContext } from "../context.ts";
+import { accessGroupRoutes } from "./access-group/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
@@ -9,7 +10,10 @@ import { deleteKeys } from "./delete-keys.ts";
 import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
+import { organizationRoutes } from "./organization/index.ts";
+import { projectRoutes } from "./project/index.ts";
 import { tagRoutes } from "./tag/index.ts";
+import { teamRoutes } from "./team/index.ts";
 import { updateKey } from "./update-key.ts";
 import { userRoutes } from "./user/index.ts";
 
@@ -26,5 +30,9 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     budgetRoutes(context),
     customerRoutes(context),
     tagRoutes(context),
+    teamRoutes(context),
+    organizationRoutes(context),
+    projectRoutes(context),
+    accessGroupRoutes(context),
   ];
 }

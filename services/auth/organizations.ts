@@ -80,12 +80,9 @@ export async function organizationViews(
   });
 }
 
-export async function oneOrganizationView(
-  context: RouteContext,
-  em: SqlEntityManager,
-  row: OrganizationRow,
-): Promise<OrganizationMessage> {
-  const [view] = await organizationViews(context, em, [row]);
+/** The same of one organization, as it is now. Not within a transaction: accounting may have to wait for that to end. */
+export async function oneOrganizationView(context: RouteContext, row: OrganizationRow): Promise<OrganizationMessage> {
+  const [view] = await organizationViews(context, context.database.em(), [row]);
   return view ?? create(OrganizationSchema);
 }
 

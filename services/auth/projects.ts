@@ -63,6 +63,12 @@ export async function projectViews(
   });
 }
 
+/** The same of one project. Not within a transaction: accounting may have to wait for that to end. */
+export async function oneProject(context: RouteContext, row: ProjectRow): Promise<{ project?: ProjectMessage }> {
+  const [project] = await projectViews(context, context.database.em(), [row]);
+  return project === undefined ? {} : { project };
+}
+
 /** The settings of a project in one form: no text is empty. @throws INVALID_REQUEST where the team is missing. */
 export function readProjectSettings(given: ProjectSettings | undefined): ProjectSettings & { teamId: string } {
   const settings = given ?? create(ProjectSettingsSchema);

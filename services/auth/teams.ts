@@ -58,7 +58,8 @@ export async function teamViews(
   return rows.map((row, at) => teamView(row, places.get(row.teamId) ?? [], spends[at] ?? nothingSpent));
 }
 
-export async function oneTeamView(context: RouteContext, em: SqlEntityManager, row: TeamRow): Promise<TeamMessage> {
-  const [view] = await teamViews(context, em, [row]);
+/** The same of one team, as it is now. Not within a transaction: accounting may have to wait for that to end. */
+export async function oneTeamView(context: RouteContext, row: TeamRow): Promise<TeamMessage> {
+  const [view] = await teamViews(context, context.database.em(), [row]);
   return view ?? create(TeamSchema);
 }

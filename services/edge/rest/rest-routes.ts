@@ -91,6 +91,7 @@ async function transcode(context: EdgeContext, target: Target, call: HttpCall, p
     timeoutMs: context.config.restTimeoutMs,
     signal: call.signal,
   });
+  if (rule.status === 204) return call.sendNothing();
   const body = writeMessage(method.output, response);
-  call.sendJson(200, rule.responseBody === "" ? body : body[rule.responseBody]);
+  call.sendJson(rule.status || 200, rule.responseBody === "" ? body : body[rule.responseBody]);
 }

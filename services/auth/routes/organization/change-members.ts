@@ -35,7 +35,7 @@ export function addOrganizationMembers(
     const limits = maxBudget === undefined ? undefined : create(LimitsSchema, { maxBudget });
     const doc = writeDoc(OrganizationMemberSettingsSchema, create(OrganizationMemberSettingsSchema, { limits }));
     const now = new Date(context.clock());
-    return change(context, caller, async (em) => {
+    const joined = await change(context, caller, async (em) => {
       await lockOrganization(em, caller, organizationId);
       const { users, created } = await resolveUsers(em, caller, now, member);
       const userIds = users.map(({ userId }) => userId);
@@ -50,14 +50,15 @@ export function addOrganizationMembers(
         }),
       );
       await em.insertMany(OrganizationMember, rows);
-      const result = {
-        organizationId,
-        updatedUsers: await userViews(context, em, users),
-        updatedOrganizationMemberships: await organizationMembershipViews(context, em, rows),
-      };
       const made = [...created].map((userId): Changed => ({ scope: scopeOf.user(userId), action: "created" }));
-      return { result, changed: [...made, ...rows.flatMap((row) => changesOf(row, "created"))] };
+      return { result: { users, rows }, changed: [...made, ...rows.flatMap((row) => changesOf(row, "created"))] };
     });
+    const em = context.database.em();
+    return {
+      organizationId,
+      updatedUsers: await userViews(context, em, joined.users),
+      updatedOrganizationMemberships: await organizationMembershipViews(context, em, joined.rows),
+    };
   };
 }
 
@@ -67,7 +68,7 @@ export function updateOrganizationMember(
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { organizationId, maxBudgetInOrganization: maxBudget, role } = request;
-    return change(context, caller, async (em) => {
+    const changed = await change(context, caller, async (em) => {
       await lockOrganization(em, caller, organizationId);
       const row = await lockMember(em, organizationId, request);
       if (role !== undefined) row.role = readOrganizationRole(role);
@@ -78,9 +79,9 @@ export function updateOrganizationMember(
         row.doc = writeDoc(OrganizationMemberSettingsSchema, settings);
       }
       touch(row, caller, new Date(context.clock()));
-      const [membership] = await organizationMembershipViews(context, em, [row]);
-      return { result: { membership }, changed: changesOf(row, "updated") };
+      return { result: row, changed: changesOf(row, "updated") };
     });
+    return oneMembership(context, changed);
   };
 }
 
@@ -90,14 +91,19 @@ export function deleteOrganizationMember(
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { organizationId } = request;
-    return change(context, caller, async (em) => {
+    const deleted = await change(context, caller, async (em) => {
       await lockOrganization(em, caller, organizationId);
       const row = await lockMember(em, organizationId, request);
-      const [membership] = await organizationMembershipViews(context, em, [row]);
       await em.nativeDelete(OrganizationMember, { organizationId, userId: row.userId });
-      return { result: { membership }, changed: changesOf(row, "deleted") };
+      return { result: row, changed: changesOf(row, "deleted") };
     });
+    return oneMembership(context, deleted);
   };
+}
+
+async function oneMembership(context: RouteContext, row: OrganizationMemberRow) {
+  const [membership] = await organizationMembershipViews(context, context.database.em(), [row]);
+  return { membership };
 }
 
 /** Locks an organization, so that its members change one after the other. */

@@ -34,14 +34,14 @@ export function createOrganization(
       doc: {},
       ...createdBy(caller, new Date(context.clock())),
     };
-    return change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await requireBudget(em, settings.limits);
       row.doc = writeDoc(OrganizationSettingsSchema, settings);
       await insertThing(em, organizationKind, row);
-      const organization = await oneOrganizationView(context, em, row);
       const scope = scopeOf.organization(row.organizationId);
-      return { result: { organization }, changed: [{ scope, action: "created" }] };
+      return { result: undefined, changed: [{ scope, action: "created" }] };
     });
+    return { organization: await oneOrganizationView(context, row) };
   };
 }
 
@@ -59,17 +59,15 @@ export function updateOrganization(
     const foreign = isProxyAdmin(caller) ? undefined : paths.find((path) => !ownPaths.has(path));
     requireOrganizationRight(foreign === undefined, foreign?.split(".").at(-1));
     const settings = request.settings && readSettings(request.settings);
-    return change(context, caller, async (em) => {
+    const changed = await change(context, caller, async (em) => {
       const row = await lockThing(em, organizationKind, organizationId);
       await requireBudget(em, settings?.limits);
       const { version } = request;
       updateThing(organizationKind, row, caller, new Date(context.clock()), { settings, paths, version });
       row.organizationAlias = requireAlias(readDoc(OrganizationSettingsSchema, row.doc));
-      await em.flush();
-      const organization = await oneOrganizationView(context, em, row);
-      const scope = scopeOf.organization(organizationId);
-      return { result: { organization }, changed: [{ scope, action: "updated" }] };
+      return { result: row, changed: [{ scope: scopeOf.organization(organizationId), action: "updated" }] };
     });
+    return { organization: await oneOrganizationView(context, changed) };
   };
 }
 

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { LockMode } from "@mikro-orm/core";
 import { requireCaller } from "#chassis/access.ts";
+import { databaseError } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { OrganizationService } from "#gen/sluice/auth/v1/organization_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -23,9 +24,9 @@ export function deleteOrganizations(
     if (ids.length === 0) {
       throw gatewayError(Reason.INVALID_REQUEST, "Name the organizations.", { param: kind.param });
     }
-    return change(context, caller, async (em) => {
-      const rows = await lockThings(em, kind, ids, ({ organizationId }) => organizationId);
-      const organizations = await organizationViews(context, em, rows);
+    const organizations = await viewsBefore(ids);
+    await change(context, caller, async (em) => {
+      await lockThings(em, kind, ids, ({ organizationId }) => organizationId);
       const now = new Date(context.clock());
       const where = kind.where(ids);
       const lock = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
@@ -43,7 +44,18 @@ export function deleteOrganizations(
         ...members.map(({ userId }): Changed => ({ scope: scopeOf.user(userId), action: "updated" })),
         ...ofTeams,
       ];
-      return { result: { organizations }, changed };
+      return { result: undefined, changed };
     });
+    return { organizations };
   };
+
+  /** Not within the transaction: accounting may have to wait for that to end. */
+  async function viewsBefore(ids: readonly string[]) {
+    try {
+      const em = context.database.em();
+      return await organizationViews(context, em, await em.find(Organization, kind.where(ids)));
+    } catch (error) {
+      throw databaseError(error);
+    }
+  }
 }

@@ -28,7 +28,7 @@ export function getOrganization(context: RouteContext): ServiceImpl<typeof Organ
       requireOrganizationRight(isSeen || (await organizationsOf(em, caller)).includes(organizationId));
       const row = await em.findOne(Organization, { organizationId });
       if (row === null) throw notFound(organizationKind, [organizationId]);
-      return { organization: await oneOrganizationView(context, em, row) };
+      return { organization: await oneOrganizationView(context, row) };
     } catch (error) {
       throw databaseError(error);
     }

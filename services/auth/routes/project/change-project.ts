@@ -14,6 +14,7 @@ import type { RouteContext } from "../../context.ts";
 import { Project, type ProjectRow, VirtualKey } from "../../db/entities.ts";
 import { insertThing, notFound, requireId } from "../../kind.ts";
 import {
+  oneProject,
   projectColumns,
   projectKind,
   projectViews,
@@ -30,7 +31,7 @@ export function createProject(context: RouteContext): ServiceImpl<typeof Project
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const settings = readProjectSettings(request.settings);
-    return change(context, caller, async (em) => {
+    const made = await change(context, caller, async (em) => {
       await requireTeamOf(em, caller, settings);
       await requireBudget(em, settings.limits);
       const row: ProjectRow = {
@@ -39,9 +40,9 @@ export function createProject(context: RouteContext): ServiceImpl<typeof Project
         ...createdBy(caller, new Date(context.clock())),
       };
       await insertThing(em, projectKind, row);
-      const [project] = await projectViews(context, em, [row]);
-      return { result: { project }, changed: [{ scope: scopeOf.project(row.projectId), action: "created" }] };
+      return { result: row, changed: [{ scope: scopeOf.project(row.projectId), action: "created" }] };
     });
+    return oneProject(context, made);
   };
 }
 
@@ -49,7 +50,7 @@ export function updateProject(context: RouteContext): ServiceImpl<typeof Project
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const projectId = requireId(projectKind, request.projectId);
-    return change(context, caller, async (em) => {
+    const changed = await change(context, caller, async (em) => {
       const [row] = await lockProjects(em, caller, [projectId]);
       if (row === undefined) throw notFound(projectKind, [projectId]);
       requireVersion(row.version, request.version);
@@ -60,9 +61,9 @@ export function updateProject(context: RouteContext): ServiceImpl<typeof Project
       await requireBudget(em, settings.limits);
       em.assign(row, projectColumns(settings));
       touch(row, caller, new Date(context.clock()));
-      const [project] = await projectViews(context, em, [row]);
-      return { result: { project }, changed: [{ scope: scopeOf.project(projectId), action: "updated" }] };
+      return { result: row, changed: [{ scope: scopeOf.project(projectId), action: "updated" }] };
     });
+    return oneProject(context, changed);
   };
 }
 
@@ -72,18 +73,18 @@ export function deleteProjects(context: RouteContext): ServiceImpl<typeof Projec
     const ids = [...new Set(request.projectIds)].toSorted();
     const param = "project_ids";
     if (ids.length === 0) throw gatewayError(Reason.INVALID_REQUEST, "Name the projects.", { param });
-    return change(context, caller, async (em) => {
+    const deleted = await change(context, caller, async (em) => {
       const rows = await lockProjects(em, caller, ids, param);
       const [key] = await em.find(VirtualKey, { projectId: { $in: ids } }, { limit: 1 });
       if (key !== undefined) {
         const message = `Project ${key.projectId} has keys. Delete them or take them out of the project first.`;
         throw gatewayError(Reason.INVALID_REQUEST, message, { param });
       }
-      const projects = await projectViews(context, em, rows);
       await em.nativeDelete(Project, projectKind.where(ids));
       const changed = ids.map((id): Changed => ({ scope: scopeOf.project(id), action: "deleted" }));
-      return { result: { projects }, changed };
+      return { result: rows, changed };
     });
+    return { projects: await projectViews(context, context.database.em(), deleted) };
   };
 }
 

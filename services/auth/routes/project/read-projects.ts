@@ -10,7 +10,7 @@ import { Project, type ProjectRow, Team } from "../../db/entities.ts";
 import { notFound, requireId } from "../../kind.ts";
 import { readsAll } from "../../organizations.ts";
 import { readPage } from "../../page.ts";
-import { projectKind, projectViews, teamsOf } from "../../projects.ts";
+import { oneProject, projectKind, projectViews, teamsOf } from "../../projects.ts";
 import { maySeeTeam, requireTeamRight } from "../../team-rights.ts";
 
 export function getProject(context: RouteContext): ServiceImpl<typeof ProjectService>["getProject"] {
@@ -23,8 +23,7 @@ export function getProject(context: RouteContext): ServiceImpl<typeof ProjectSer
       const teams = await teamsOf(em, row === null ? [] : [row]);
       requireTeamRight(maySeeTeam(caller, teams.get(row?.teamId ?? "") ?? { teamId: "" }), projectKind.param);
       if (row === null) throw notFound(projectKind, [projectId]);
-      const [project] = await projectViews(context, em, [row]);
-      return { project };
+      return await oneProject(context, row);
     } catch (error) {
       throw databaseError(error);
     }

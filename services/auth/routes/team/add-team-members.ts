@@ -31,16 +31,16 @@ export function addTeamMembers(context: RouteContext): ServiceImpl<typeof TeamSe
     if (member.length === 0) throw gatewayError(Reason.INVALID_REQUEST, "Name the member.", { param: "member" });
     const limits = create(LimitsSchema, { maxBudget, budgetDuration: budgetDuration || undefined });
     const settings = create(TeamMemberSettingsSchema, { limits, allowedModels });
-    return change(context, caller, async (em) => {
-      const row = await lockTeam(em, caller, teamId);
-      const { users, added, changed } = await addMembers(context, em, caller, row, member, settings);
-      if (added.length === 0) throw allInTeam(users);
-      const result = create(AddTeamMembersResponseSchema, {
-        team: await oneTeamView(context, em, row),
-        updatedUsers: await userViews(context, em, added),
-        updatedTeamMemberships: added.map((user) => newMembership(row, user, settings)),
-      });
-      return { result, changed };
+    const { row, added } = await change(context, caller, async (em) => {
+      const locked = await lockTeam(em, caller, teamId);
+      const joined = await addMembers(context, em, caller, locked, member, settings);
+      if (joined.added.length === 0) throw allInTeam(joined.users);
+      return { result: { row: locked, added: joined.added }, changed: joined.changed };
+    });
+    return create(AddTeamMembersResponseSchema, {
+      team: await oneTeamView(context, row),
+      updatedUsers: await userViews(context, context.database.em(), added),
+      updatedTeamMemberships: added.map((user) => newMembership(row, user, settings)),
     });
   };
 }

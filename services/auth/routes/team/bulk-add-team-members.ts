@@ -6,7 +6,6 @@ import { isProxyAdmin } from "#chassis/caller-header.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { type TeamMemberSettings, TeamMemberSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import {
-  type BulkAddTeamMembersRequest,
   BulkAddTeamMembersResponseSchema,
   type TeamMemberAddResult,
   TeamMemberAddResultSchema,
@@ -14,22 +13,17 @@ import {
 } from "#gen/sluice/auth/v1/team_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
-import { type Changed, change } from "../../change.ts";
+import { change } from "../../change.ts";
 import type { RouteContext } from "../../context.ts";
-import type { TeamRow } from "../../db/entities.ts";
+import { TeamMember, type TeamRow, User, type UserRow } from "../../db/entities.ts";
 import { insertPlaces } from "../../team-members.ts";
 import { requireTeamRight } from "../../team-rights.ts";
 import { oneTeamView } from "../../teams.ts";
 import { userViews } from "../../user-view.ts";
-import { addMembers, newMembership } from "./add-team-members.ts";
+import { type AddedMembers, addMembers, newMembership } from "./add-team-members.ts";
 import { lockTeam } from "./lock-team.ts";
 
 const mostMembers = 500;
-
-interface Outcome {
-  readonly results: TeamMemberAddResult[];
-  readonly changed: readonly Changed[];
-}
 
 export function bulkAddTeamMembers(context: RouteContext): ServiceImpl<typeof TeamService>["bulkAddTeamMembers"] {
   return async (request, { requestHeader }) => {
@@ -38,48 +32,51 @@ export function bulkAddTeamMembers(context: RouteContext): ServiceImpl<typeof Te
     if (allUsers === members.length > 0) throw invalid("Give either members, or all_users.");
     if (members.length > mostMembers) throw invalid(`Give at most ${mostMembers} members.`);
     const settings = create(TeamMemberSettingsSchema, { limits: { maxBudget } });
-    return change(context, caller, async (em) => {
-      const row = await lockTeam(em, caller, teamId);
+    const { row, users, added } = await change(context, caller, async (em) => {
+      const locked = await lockTeam(em, caller, teamId);
       if (allUsers) requireTeamRight(isProxyAdmin(caller), "all_users");
-      const { results, changed } = allUsers
-        ? await addEverybody(context, em, caller, row, settings)
-        : await addNamed(context, em, caller, row, request, settings);
-      const successfulAdditions = results.filter(({ success }) => success).length;
-      const result = create(BulkAddTeamMembersResponseSchema, {
-        teamId,
-        results,
-        totalRequested: results.length,
-        successfulAdditions,
-        failedAdditions: results.length - successfulAdditions,
-        updatedTeam: await oneTeamView(context, em, row),
-      });
-      return { result, changed };
+      const joined = allUsers
+        ? await addEverybody(context, em, caller, locked, settings)
+        : await addMembers(context, em, caller, locked, members, settings);
+      return { result: { row: locked, ...joined }, changed: joined.changed };
+    });
+    const results = allUsers ? users.map(joinedView) : await namedViews(context, row, users, added, settings);
+    const successfulAdditions = results.filter(({ success }) => success).length;
+    return create(BulkAddTeamMembersResponseSchema, {
+      teamId,
+      results,
+      totalRequested: results.length,
+      successfulAdditions,
+      failedAdditions: results.length - successfulAdditions,
+      updatedTeam: await oneTeamView(context, row),
     });
   };
 }
 
-async function addNamed(
+/** The outcome for each user that was named: who is named twice joins once. */
+async function namedViews(
   context: RouteContext,
-  em: SqlEntityManager,
-  caller: AdminCaller,
   row: TeamRow,
-  { members }: BulkAddTeamMembersRequest,
+  users: readonly UserRow[],
+  added: readonly UserRow[],
   settings: TeamMemberSettings,
-): Promise<Outcome> {
-  const { users, added, changed } = await addMembers(context, em, caller, row, members, settings);
-  const views = new Map((await userViews(context, em, added)).map((view) => [view.userId, view]));
-  const results = users.map((user) => {
-    const updatedUser = views.get(user.userId);
-    // Who is named twice joins once.
-    views.delete(user.userId);
-    const named = { userId: user.userId, userEmail: user.userEmail ?? undefined };
+): Promise<TeamMemberAddResult[]> {
+  const views = await userViews(context, context.database.em(), added);
+  const unseen = new Map(views.map((view) => [view.userId, view]));
+  return users.map((user) => {
+    const updatedUser = unseen.get(user.userId);
+    unseen.delete(user.userId);
+    const view = joinedView(user);
     if (updatedUser === undefined) {
-      return create(TeamMemberAddResultSchema, { ...named, success: false, error: "The user is in the team already." });
+      return create(TeamMemberAddResultSchema, { ...view, success: false, error: "The user is in the team already." });
     }
     const updatedTeamMembership = newMembership(row, user, settings);
-    return create(TeamMemberAddResultSchema, { ...named, success: true, updatedUser, updatedTeamMembership });
+    return create(TeamMemberAddResultSchema, { ...view, updatedUser, updatedTeamMembership });
   });
-  return { results, changed };
+}
+
+function joinedView({ userId, userEmail }: UserRow): TeamMemberAddResult {
+  return create(TeamMemberAddResultSchema, { userId, userEmail: userEmail ?? undefined, success: true });
 }
 
 /** Adds every user that is not in the team. */
@@ -89,23 +86,12 @@ async function addEverybody(
   caller: AdminCaller,
   { teamId }: TeamRow,
   settings: TeamMemberSettings,
-): Promise<Outcome> {
-  const rows = await em.execute(
-    `select user_id, user_email from auth.internal_user u
-      where not exists (select from auth.team_member m where m.team_id = ? and m.user_id = u.user_id)
-      order by user_id`,
-    [teamId],
-  );
-  const users = rows.map((row) => ({ userId: String(row.user_id), userEmail: row.user_email, role: "user" }));
-  const changed = await insertPlaces(em, caller, new Date(context.clock()), teamId, users, settings);
-  const results = users.map(({ userId, userEmail }) =>
-    create(TeamMemberAddResultSchema, {
-      userId,
-      userEmail: userEmail === null ? undefined : String(userEmail),
-      success: true,
-    }),
-  );
-  return { results, changed };
+): Promise<AddedMembers> {
+  const members = new Set((await em.find(TeamMember, { teamId })).map(({ userId }) => userId));
+  const added = (await em.find(User, {}, { orderBy: { userId: "asc" } })).filter(({ userId }) => !members.has(userId));
+  const places = added.map(({ userId }) => ({ userId, role: "user" }));
+  const changed = await insertPlaces(em, caller, new Date(context.clock()), teamId, places, settings);
+  return { users: added, added, changed };
 }
 
 function invalid(message: string) {

@@ -17,9 +17,10 @@ import type { RouteContext } from "../../context.ts";
 import { TeamMember, type TeamMemberRow, User, VirtualKey } from "../../db/entities.ts";
 import { type NamedUser, userIdOf } from "../../member-users.ts";
 import { scopeOf } from "../../scope.ts";
+import { spentByOne } from "../../scope-spend.ts";
 import { patch, readDoc, writeDoc } from "../../stored-doc.ts";
-import { readTeamRole } from "../../team-members.ts";
-import { oneTeamView } from "../../teams.ts";
+import { placesIn, readTeamRole } from "../../team-members.ts";
+import { teamView } from "../../teams.ts";
 import { requireVersion } from "../../version.ts";
 import { removeKeys } from "../delete-keys.ts";
 import { lockTeam } from "./lock-team.ts";
@@ -63,17 +64,19 @@ export function deleteTeamMember(context: RouteContext): ServiceImpl<typeof Team
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { teamId } = request;
-    return change(context, caller, async (em) => {
-      const team = await lockTeam(em, caller, teamId);
+    const { team, places } = await change(context, caller, async (em) => {
+      const locked = await lockTeam(em, caller, teamId);
       const row = await lockMember(em, teamId, request);
-      const result = { team: await oneTeamView(context, em, team) };
+      const before = (await placesIn(em, [teamId])).get(teamId) ?? [];
       const { userId } = row;
       const keys = await em.find(VirtualKey, { teamId, userId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
       await removeKeys(em, caller, keys, new Date(context.clock()));
       await em.nativeDelete(TeamMember, { teamId, userId });
       const deletedKeys = keys.map(({ keyId }): Changed => ({ scope: scopeOf.key(keyId), action: "deleted" }));
-      return { result, changed: [...changesOf(row, "deleted"), ...deletedKeys] };
+      const changed = [...changesOf(row, "deleted"), ...deletedKeys];
+      return { result: { team: locked, places: before }, changed };
     });
+    return { team: teamView(team, places, await spentByOne(context, scopeOf.team(teamId))) };
   };
 }
 

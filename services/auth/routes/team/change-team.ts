@@ -71,17 +71,16 @@ async function changeSettings(
   apply: (settings: TeamSettings) => void,
   action: Changed["action"] = "updated",
 ): Promise<{ team: Team }> {
-  return change(context, caller, async (em) => {
+  const changed = await change(context, caller, async (em) => {
     const row = await lockTeam(em, caller, teamId, isAllowed);
     const settings = teamSettings(row);
     apply(settings);
     if (action === "updated") await requireFit(em, teamId, settings);
     em.assign(row, teamColumns(settings));
     touch(row, caller, new Date(context.clock()));
-    await em.flush();
-    const team = await oneTeamView(context, em, row);
-    return { result: { team }, changed: [{ scope: scopeOf.team(teamId), action }] };
+    return { result: row, changed: [{ scope: scopeOf.team(teamId), action }] };
   });
+  return { team: await oneTeamView(context, changed) };
 }
 
 function isAbove(caller: AdminCaller, { organizationId }: TeamOwners): boolean {

@@ -26,22 +26,22 @@ export function createTeam(context: RouteContext): ServiceImpl<typeof TeamServic
     const now = new Date(context.clock());
     const teamId = request.teamId || randomUUID();
     const named = namedMembers(caller, request);
-    const team = await change(context, caller, async (em) => {
+    const row = await change(context, caller, async (em) => {
       await capByCreator(em, caller, settings);
       await requireBudget(em, settings.limits);
       await requireFit(em, teamId, settings);
       await requireGroups(em, settings.accessGroupIds);
-      const row: TeamRow = { teamId, ...teamColumns(settings), ...createdBy(caller, now) };
-      await insertThing(em, teamKind, row);
+      const made: TeamRow = { teamId, ...teamColumns(settings), ...createdBy(caller, now) };
+      await insertThing(em, teamKind, made);
       const { users } = await resolveUsers(em, caller, now, named);
       // Who is named twice has the role that was named first.
       const roles = new Map(users.map(({ userId }, at) => [userId, named[at]?.role ?? "user"] as const).toReversed());
       const members = [...roles].toReversed().map(([userId, role]) => ({ userId, role }));
       const joined = await insertPlaces(em, caller, now, teamId, members, create(TeamMemberSettingsSchema));
       const changed: Changed[] = [{ scope: scopeOf.team(teamId), action: "created" }, ...joined];
-      return { result: await oneTeamView(context, em, row), changed };
+      return { result: made, changed };
     });
-    return { team };
+    return { team: await oneTeamView(context, row) };
   };
 }
 

@@ -24,7 +24,7 @@ export function updateTeam(context: RouteContext): ServiceImpl<typeof TeamServic
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { teamId } = request;
-    const data = await change(context, caller, async (em) => {
+    const changed = await change(context, caller, async (em) => {
       const row = await lockTeam(em, caller, teamId);
       requireVersion(row.version, request.version);
       const before = teamSettings(row);
@@ -36,13 +36,9 @@ export function updateTeam(context: RouteContext): ServiceImpl<typeof TeamServic
       if (paths.includes("access_group_ids")) await requireGroups(em, after.accessGroupIds);
       em.assign(row, teamColumns(after));
       touch(row, caller, new Date(context.clock()));
-      await em.flush();
-      return {
-        result: await oneTeamView(context, em, row),
-        changed: [{ scope: scopeOf.team(teamId), action: "updated" }],
-      };
+      return { result: row, changed: [{ scope: scopeOf.team(teamId), action: "updated" }] };
     });
-    return create(UpdateTeamResponseSchema, { teamId, data });
+    return create(UpdateTeamResponseSchema, { teamId, data: await oneTeamView(context, changed) });
   };
 }
 

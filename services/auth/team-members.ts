@@ -12,7 +12,7 @@ import { type BudgetRow, TeamMember } from "./db/entities.ts";
 import { overlay, withBudget } from "./limit-scopes.ts";
 import { scopeOf } from "./scope.ts";
 import type { WindowSpend } from "./scope-spend.ts";
-import { readDoc, writeDoc } from "./stored-doc.ts";
+import { writeDoc } from "./stored-doc.ts";
 
 /** A user's place in a team, with the user's address. */
 export interface TeamPlace {
@@ -20,7 +20,8 @@ export interface TeamPlace {
   readonly userId: string;
   readonly userEmail: string | null;
   readonly role: string;
-  readonly settings: TeamMemberSettings;
+  /** What holds for the member there, as it is stored: most lists do not look at it. */
+  readonly doc: object;
 }
 
 /** Who is in these teams, the first first; where a user is named, only that one's places. Read as rows: there are many. */
@@ -44,7 +45,7 @@ export async function placesIn(
       userId: String(row.user_id),
       userEmail: row.user_email === null ? null : String(row.user_email),
       role: String(row.role),
-      settings: readDoc(TeamMemberSettingsSchema, row.doc),
+      doc: row.doc,
     }),
   );
   return Map.groupBy(places, ({ teamId }) => teamId);
@@ -62,12 +63,18 @@ export function memberDefaults(team: TeamSettings | undefined): Limits {
 
 /** Whether limits say anything. */
 export function isBounded(limits: Limits): boolean {
-  return Object.keys(writeDoc(LimitsSchema, limits)).length > 0;
+  return Object.entries(limits).some(([name, value]) => !name.startsWith("$") && !isEmpty(value));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return value === undefined;
 }
 
 /** A membership as an administrator sees it. */
 export function membershipView(
-  { teamId, userId, settings }: TeamPlace,
+  { teamId, userId }: TeamPlace,
+  settings: TeamMemberSettings,
   team: TeamSettings | undefined,
   budgets: ReadonlyMap<string, BudgetRow>,
   { spent }: WindowSpend,

@@ -465,7 +465,7 @@ export type ListTeamsRequest = Message<"sluice.auth.v1.ListTeamsRequest"> & {
   page?: number | undefined;
 
   /**
-   * Teams of a page, 1 to 1000; absent means 1000.
+   * Teams of a page, 1 to 1000; absent means 100.
    *
    * @generated from field: optional uint32 page_size = 4;
    */
@@ -521,7 +521,7 @@ export type TeamListItem = Message<"sluice.auth.v1.TeamListItem"> & {
   teamMemberships: TeamMembership[];
 
   /**
-   * Its keys, the newest first: at most 100 of a team, and 1000 of all teams of the page together.
+   * Its keys, the newest first: at most 100 of a team, and as many of each team as make 200 on the page, at least one.
    *
    * @generated from field: repeated sluice.auth.v1.Key keys = 3;
    */
@@ -1547,8 +1547,8 @@ export const TeamService: GenService<{
     output: typeof GetTeamInfoResponseSchema;
   },
   /**
-   * Lists teams with memberships and keys, by alias; LiteLLM gives all of them at once, so a page has 1000 unless the
-   * caller asks for fewer. Who is no proxy admin sees the teams that it is in, and an organization's admin those of its
+   * Lists teams with memberships and keys, by alias, a page at a time: LiteLLM gives all of them at once, here a page has
+   * 100 unless the caller asks for another number. Who is no proxy admin sees the teams that it is in, and an organization's admin those of its
    * organizations.
    *
    * @generated from rpc sluice.auth.v1.TeamService.ListTeams

@@ -86,8 +86,8 @@ export async function addMembers(
 export function newMembership(row: TeamRow, user: UserRow, settings: TeamMemberSettings): TeamMembership {
   const { teamId } = row;
   const { userId, userEmail = null } = user;
-  const place = { teamId, userId, userEmail, role: "", settings };
-  return membershipView(place, teamSettings(row), new Map(), nothingSpent);
+  const place = { teamId, userId, userEmail, role: "", doc: {} };
+  return membershipView(place, settings, teamSettings(row), new Map(), nothingSpent);
 }
 
 /** LiteLLM's answer where nobody is left to add. */

@@ -31,7 +31,7 @@ const columns = {
 export function listTeams(context: RouteContext): ServiceImpl<typeof TeamService>["listTeams"] {
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
-    const { limit, offset } = readPage(request.page, request.pageSize, 1000, 1000);
+    const { limit, offset } = readPage(request.page, request.pageSize, 100, 1000);
     try {
       const em = context.database.em();
       const where = { $and: await filtersOf(em, caller, request) };

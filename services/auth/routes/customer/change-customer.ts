@@ -24,13 +24,13 @@ export function createCustomer(context: RouteContext): ServiceImpl<typeof Custom
       doc: {},
       ...createdBy(caller, new Date(context.clock())),
     };
-    return change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await requireBudget(em, settings.limits);
       row.doc = writeDoc(CustomerSettingsSchema, settings);
       await insertThing(em, customerKind, row);
-      const [customer] = await customerViews(context, em, [row]);
-      return { result: { customer }, changed: [{ scope: scopeOf.customer(row.customerId), action: "created" }] };
+      return { result: undefined, changed: [{ scope: scopeOf.customer(row.customerId), action: "created" }] };
     });
+    return { customer: await viewOf(context, row) };
   };
 }
 
@@ -38,14 +38,14 @@ export function updateCustomer(context: RouteContext): ServiceImpl<typeof Custom
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
-    return change(context, caller, async (em) => {
-      const row = await lockThing(em, customerKind, requireId(customerKind, request.userId));
+    const row = await change(context, caller, async (em) => {
+      const locked = await lockThing(em, customerKind, requireId(customerKind, request.userId));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
-      updateThing(customerKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      const [customer] = await customerViews(context, em, [row]);
-      return { result: { customer }, changed: [{ scope: scopeOf.customer(row.customerId), action: "updated" }] };
+      updateThing(customerKind, locked, caller, new Date(context.clock()), { settings, paths, version });
+      return { result: locked, changed: [{ scope: scopeOf.customer(locked.customerId), action: "updated" }] };
     });
+    return { customer: await viewOf(context, row) };
   };
 }
 
@@ -67,8 +67,8 @@ export function deleteCustomers(context: RouteContext): ServiceImpl<typeof Custo
 export function blockCustomers(context: RouteContext): ServiceImpl<typeof CustomerService>["blockCustomers"] {
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
-    const blockedUsers = await setBlocked(context, caller, namedIds(request.userIds), true);
-    return { blockedUsers };
+    const rows = await setBlocked(context, caller, namedIds(request.userIds), true);
+    return { blockedUsers: await customerViews(context, context.database.em(), rows) };
   };
 }
 
@@ -77,6 +77,12 @@ export function unblockCustomers(context: RouteContext): ServiceImpl<typeof Cust
     await setBlocked(context, requireCaller(requestHeader), namedIds(request.userIds), false);
     return { blockedUsers: [] };
   };
+}
+
+/** Outside of the change: what was spent, accounting is asked, and it may wait for the same database. */
+async function viewOf(context: RouteContext, row: CustomerRow) {
+  const [customer] = await customerViews(context, context.database.em(), [row]);
+  return customer;
 }
 
 /** Blocks customers, those that are not there yet too, or unblocks those that are. */
@@ -97,7 +103,7 @@ async function setBlocked(context: RouteContext, caller: AdminCaller, ids: reado
     const changed = rows.map(
       ({ customerId }): Changed => ({ scope: scopeOf.customer(customerId), action: blocked ? "blocked" : "unblocked" }),
     );
-    return { result: await customerViews(context, em, rows), changed };
+    return { result: rows, changed };
   });
 }
 

@@ -21,14 +21,13 @@ export function createTag(context: RouteContext): ServiceImpl<typeof TagService>
       doc: {},
       ...createdBy(caller, new Date(context.clock())),
     };
-    return change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await requireBudget(em, settings.limits);
       row.doc = writeDoc(TagSettingsSchema, settings);
       await insertThing(em, tagKind, row);
-      const [tag] = await tagViews(context, em, [row]);
-      const result = { message: `Tag ${row.tagName} created successfully`, tag };
-      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
+      return { result: undefined, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
     });
+    return { message: `Tag ${row.tagName} created successfully`, tag: await viewOf(context, row) };
   };
 }
 
@@ -36,16 +35,21 @@ export function updateTag(context: RouteContext): ServiceImpl<typeof TagService>
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
-    return change(context, caller, async (em) => {
-      const row = await lockThing(em, tagKind, requireId(tagKind, request.name));
+    const row = await change(context, caller, async (em) => {
+      const locked = await lockThing(em, tagKind, requireId(tagKind, request.name));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
-      updateThing(tagKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      const [tag] = await tagViews(context, em, [row]);
-      const result = { message: `Tag ${row.tagName} updated successfully`, tag };
-      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "updated" }] };
+      updateThing(tagKind, locked, caller, new Date(context.clock()), { settings, paths, version });
+      return { result: locked, changed: [{ scope: scopeOf.tag(locked.tagName), action: "updated" }] };
     });
+    return { message: `Tag ${row.tagName} updated successfully`, tag: await viewOf(context, row) };
   };
+}
+
+/** Outside of the change: what was spent, accounting is asked, and it may wait for the same database. */
+async function viewOf(context: RouteContext, row: TagRow) {
+  const [tag] = await tagViews(context, context.database.em(), [row]);
+  return tag;
 }
 
 export function deleteTag(context: RouteContext): ServiceImpl<typeof TagService>["deleteTag"] {

@@ -25,6 +25,8 @@ export function open(
   return new Promise((resolve, reject) => {
     const method = options.method ?? (options.body === undefined ? "GET" : "POST");
     const request = httpRequest(url, { method, headers: options.headers ?? {}, agent: false }, resolve);
+    // Node names no length for the body of a DELETE by itself.
+    if (options.body !== undefined) request.useChunkedEncodingByDefault = true;
     request.on("error", reject).end(options.body);
   });
 }

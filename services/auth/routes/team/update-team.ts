@@ -30,8 +30,8 @@ export function updateTeam(context: RouteContext): ServiceImpl<typeof TeamServic
       const before = teamSettings(row);
       const paths = pathsUnder("settings", request.updateMask?.paths);
       const after = readTeamSettings(patch(TeamSettingsSchema, before, request.settings, paths));
-      await requireBudget(em, after.limits);
       await requireChangeRight(em, caller, before, after, paths);
+      await requireBudget(em, after.limits);
       await requirePlace(em, caller, teamId, before, after);
       if (paths.includes("access_group_ids")) await requireGroups(em, after.accessGroupIds);
       em.assign(row, teamColumns(after));

@@ -306,3 +306,16 @@ test("access groups answer under both names", async () => {
   const unbuilt = { access_group_name: "x", access_agent_ids: ["a"] };
   assert.deepEqual(await error("POST /v1/access_group", unbuilt), [400, "invalid_request_error", "access_agent_ids"]);
 });
+
+test("what shows a spend is made and changed with the embedded database too", async () => {
+  for (const [path, body] of [
+    ["/user/new", { user_id: "embedded" }],
+    ["/customer/new", { user_id: "embedded" }],
+    ["/customer/update", { user_id: "embedded", max_budget: 1 }],
+    ["/customer/block", { user_ids: ["embedded"] }],
+    ["/tag/new", { name: "embedded" }],
+    ["/tag/update", { name: "embedded", max_budget: 1 }],
+  ] as const) {
+    await ok(`POST ${path}`, body);
+  }
+});

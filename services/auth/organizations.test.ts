@@ -5,6 +5,7 @@ import { AccessGroupService } from "#gen/sluice/auth/v1/access_group_service_pb.
 import { OrganizationService } from "#gen/sluice/auth/v1/organization_service_pb.ts";
 import { ProjectService } from "#gen/sluice/auth/v1/project_service_pb.ts";
 import { TeamService } from "#gen/sluice/auth/v1/team_service_pb.ts";
+import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { OrganizationMember, Team, VirtualKey } from "./db/entities.ts";
@@ -252,6 +253,11 @@ test("an organization is seen by its members and changed a little by its admins"
       "organization_id",
     );
   }
+  const users = setup.client(UserService);
+  await organizations.addOrganizationMembers({ organizationId: "b", member: [{ userId: "m" }] }, master);
+  await refused(users.deleteUsers({ userIds: ["m"] }, orgAdmin("b")), Reason.PERMISSION_DENIED, "user_ids");
+  assert.equal((await users.getUser({ userId: "m" }, orgAdmin("b"))).user?.userId, "m");
+  await organizations.deleteOrganizationMember({ organizationId: "b", userId: "m" }, master);
   await refused(organizations.getOrganization({ organizationId: "none" }, master), Reason.NOT_FOUND, "organization_id");
   const ids = async (request: object, caller = master) =>
     (await organizations.listOrganizations(request, caller)).organizations.map(({ organizationId }) => organizationId);

@@ -86,7 +86,7 @@ export async function requireMembersIn(em: SqlEntityManager, teamId: string, org
 export async function capByCreator(em: SqlEntityManager, caller: AdminCaller, settings: TeamSettings): Promise<void> {
   if (isAboveTeam(caller, settings.organizationId) || !caller.roles.includes(Role.INTERNAL_USER)) return;
   requireTeamRight(settings.accessGroupIds.length === 0, "access_group_ids");
-  requireTeamRight(settings.limits?.budgetId === undefined, "budget_id");
+  requireTeamRight(!settings.limits?.budgetId, "budget_id");
   const row = await em.findOne(User, { userId: caller.userId });
   const own = row === null ? create(UserSettingsSchema) : readDoc(UserSettingsSchema, row.doc);
   await requireWithin(em, own, settings, { reason: Reason.PERMISSION_DENIED, of: "your own user" });

@@ -20,6 +20,7 @@ interface Selection {
   readonly names: ReadonlyMap<string, string>;
 }
 
+const batchSize = 1000;
 const lock = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
 
 export function deleteKeys(context: RouteContext): ServiceImpl<typeof KeyService>["deleteKeys"] {
@@ -49,14 +50,17 @@ export async function removeKeys(
   rows: readonly VirtualKeyRow[],
   now: Date,
 ): Promise<void> {
-  if (rows.length === 0) return;
-  const keyIds = rows.map(({ keyId }) => keyId);
-  await em.insertMany(
-    DeletedKey,
-    rows.map((row) => ({ keyId: row.keyId, row: { ...row }, deletedAt: now, deletedBy: nameOf(caller) })),
-  );
-  await em.nativeDelete(WaitingKey, { keyId: { $in: keyIds } });
-  await em.nativeDelete(VirtualKey, { keyId: { $in: keyIds } });
+  // A statement takes 65,535 parameters, and a team may have more keys than that.
+  for (let from = 0; from < rows.length; from += batchSize) {
+    const batch = rows.slice(from, from + batchSize);
+    const keyIds = batch.map(({ keyId }) => keyId);
+    await em.insertMany(
+      DeletedKey,
+      batch.map((row) => ({ keyId: row.keyId, row: { ...row }, deletedAt: now, deletedBy: nameOf(caller) })),
+    );
+    await em.nativeDelete(WaitingKey, { keyId: { $in: keyIds } });
+    await em.nativeDelete(VirtualKey, { keyId: { $in: keyIds } });
+  }
 }
 
 function select({ keys, keyAliases }: DeleteKeysRequest): Selection {

@@ -30,16 +30,27 @@ export function updateTeam(context: RouteContext): ServiceImpl<typeof TeamServic
       const before = teamSettings(row);
       const paths = pathsUnder("settings", request.updateMask?.paths);
       const after = readTeamSettings(patch(TeamSettingsSchema, before, request.settings, paths));
-      await requireBudget(em, after.limits);
       await requireChangeRight(em, caller, before, after, paths);
+      await requireBudget(em, after.limits);
       await requirePlace(em, caller, teamId, before, after);
       if (paths.includes("access_group_ids")) await requireGroups(em, after.accessGroupIds);
+      if (after.organizationId !== before.organizationId) await moveKeys(em, teamId, after.organizationId);
       em.assign(row, teamColumns(after));
       touch(row, caller, new Date(context.clock()));
       return { result: row, changed: [{ scope: scopeOf.team(teamId), action: "updated" }] };
     });
     return create(UpdateTeamResponseSchema, { teamId, data: await oneTeamView(context, changed) });
   };
+}
+
+/** A team's keys belong to its organization: lists and rights read it from the key. */
+async function moveKeys(em: SqlEntityManager, teamId: string, organizationId: string | undefined): Promise<void> {
+  await em.execute(
+    `update auth.virtual_key set organization_id = ?::text,
+       doc = (doc - 'organizationId') || jsonb_strip_nulls(jsonb_build_object('organizationId', ?::text))
+     where team_id = ?`,
+    [organizationId ?? null, organizationId ?? null, teamId],
+  );
 }
 
 /** Settings by which somebody above bounds a team. */

@@ -7,7 +7,6 @@ export class TeamLists extends Migration {
       `create index virtual_key_team_newest on auth.virtual_key (team_id, created_at desc, key_id)
         where team_id is not null`,
     );
-    this.addSql("drop index auth.virtual_key_team");
     this.addSql("create index team_alias on auth.team (team_alias, team_id)");
     for (const [table, id] of groupedTables) {
       this.addSql(
@@ -18,7 +17,6 @@ export class TeamLists extends Migration {
 
   override down(): void {
     this.addSql("drop index auth.virtual_key_team_newest");
-    this.addSql("create index virtual_key_team on auth.virtual_key (team_id) where team_id is not null");
     this.addSql("drop index auth.team_alias");
     for (const [table] of groupedTables) this.addSql(`drop index auth.${table}_access_groups`);
   }

@@ -76,7 +76,7 @@ function masterKeyOf(file: ConfigFile, { services, dataDir }: MeshConfig): Maste
 
 async function serve(start: Start, servers: Servers, edge: EdgeService | undefined): Promise<void> {
   const { config, log, telemetry, peers, health } = start;
-  const base = { token: config.meshToken, health: () => true, log };
+  const base = { token: config.meshToken, otherTokens: config.otherMeshTokens, health: () => true, log };
   if (edge !== undefined) {
     servers.edge = await listen({ ...base, ...config.http, implementations: [], http: edge.handler }, "PORT");
   }

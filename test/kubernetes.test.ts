@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { serviceNames } from "#chassis/service.ts";
+import { type ServiceName, serviceNames } from "#chassis/service.ts";
 import { startTestNats, type TestNats } from "#chassis/testing/nats.ts";
 import { startTestPostgres, type TestPostgres } from "#chassis/testing/postgres.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
@@ -68,6 +68,21 @@ for (const name of ["mesh", "compact"] as const) {
       for (const { workload, config } of configs) {
         assert.ok(workload.graceSeconds > workload.preStopSeconds + config.drainMs / 1000, workload.name);
         assert.equal(workload.volumes.includes(config.dataDir), config.services.has("router"), workload.name);
+      }
+    });
+
+    test("a secret is given to those who read it, and to nobody else", () => {
+      const readers: Readonly<Record<string, readonly ServiceName[]>> = {
+        "master-key": ["auth", "router", "provider-adapter"],
+        "salt-key": ["auth", "router", "provider-adapter"],
+        "database-url": ["auth", "accounting", "router"],
+        "mesh-token": serviceNames,
+        "nats-token": serviceNames,
+      };
+      for (const { workload, config } of configs) {
+        const given = Object.values(workload.env).filter((value) => value.startsWith("secret:"));
+        const due = Object.keys(readers).filter((key) => readers[key]?.some((service) => config.services.has(service)));
+        assert.deepEqual(given.sort(), due.map((key) => `secret:${key}`).sort(), workload.name);
       }
     });
 

@@ -160,7 +160,8 @@ function answers(profile: Profile): void {
   });
 }
 
-function mayCall(profile: Profile, caller: Workload, target: Workload, port: string): boolean {
+function mayCall(profile: Profile, caller: Workload, target: Workload, portName: string): boolean {
+  const port = target.ports.get(portName);
   const leaves = profile.policies
     .filter(({ podSelector, policyTypes }) => policyTypes.includes("Egress") && selects(podSelector, caller.labels))
     .flatMap(({ egress }) => egress)
@@ -181,6 +182,6 @@ function chosen({ podSelector }: { podSelector?: Parameters<typeof selects>[0] }
   return podSelector !== undefined && selects(podSelector, labels);
 }
 
-function allows(ports: readonly { port: string | number }[] | undefined, port: string): boolean {
+function allows(ports: readonly { port: number }[] | undefined, port: number | undefined): boolean {
   return ports === undefined || ports.some((each) => each.port === port);
 }

@@ -77,7 +77,7 @@ const selectorSchema = z.object({
     .default([]),
 });
 const peerSchema = z.looseObject({ podSelector: selectorSchema.optional() });
-const portsSchema = z.array(z.object({ protocol: z.string(), port: z.union([z.string(), z.number()]) })).optional();
+const portsSchema = z.array(z.object({ protocol: z.string(), port: z.number() })).optional();
 const policySchema = z.looseObject({
   kind: z.literal("NetworkPolicy"),
   spec: z.object({

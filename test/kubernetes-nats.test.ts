@@ -82,13 +82,17 @@ if (meshAvailable()) {
       const bus = openBus(3);
       await succeeds(() => bus.publishDurable(EventSchema, [event("kept by three")]));
       assert.equal(await replicas(), 3);
+      const behind = openBus(1);
+      await succeeds(() => behind.publishDurable(EventSchema, [event("from a process that still asks for one")]));
+      assert.equal(await replicas(), 3);
+      await behind.close();
       await servers[0]?.stop("SIGKILL");
       await succeeds(() => bus.publishDurable(EventSchema, [event("one is lost")]));
       const seen = new Set<string>();
       await bus.subscribeDurable(EventSchema, "test", async (batch) => {
         for (const { service } of batch) seen.add(service);
       });
-      await succeeds(async () => assert.equal(seen.size, 3));
+      await succeeds(async () => assert.equal(seen.size, 4));
       await bus.close();
     });
 

@@ -10,7 +10,7 @@ export interface NatsOptions {
   /** `nats://host:port`, several separated by commas. */
   readonly url: string;
   readonly token: Secret | undefined;
-  /** How many servers of a cluster keep a durable event. Default 1. */
+  /** How many servers of a cluster keep a durable event, at least: a larger number is never lowered. Default 1. */
   readonly replicas?: number;
   /** Shown in the server's connection list. */
   readonly name: string;
@@ -121,7 +121,8 @@ export class NatsBus implements EventBus {
       await manager.streams.add(stream);
     } catch (error) {
       if (!(error instanceof JetStreamApiError && error.code === otherConfiguration)) throw error;
-      await manager.streams.update(stream.name, stream);
+      const { config } = await manager.streams.info(stream.name);
+      if (config.num_replicas < this.#replicas) await manager.streams.update(stream.name, stream);
     }
     this.#streams.add(schema.typeName);
   }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigurationError } from "#chassis/environment.ts";
 import { startTestNats, type TestNats } from "#chassis/testing/nats.ts";
 import { startTestPostgres, type TestPostgres } from "#chassis/testing/postgres.ts";
+import { readMeshConfig } from "../services/mesh/config.ts";
 import { type Gateway, startGateway } from "../services/mesh/gateway.ts";
 import { makeDataDir, meshAvailable, removeDataDir } from "./harness/gateway-process.ts";
 
@@ -94,6 +95,18 @@ if (meshAvailable()) {
     });
   });
 }
+
+test("of several mesh tokens the first is sent and all are accepted", () => {
+  const read = (tokens: string) => readMeshConfig({ SLUICE_MESH_TOKEN: tokens });
+  const several = read("next, last");
+  assert.equal(several.meshToken?.reveal(), "next");
+  assert.deepEqual(
+    several.otherMeshTokens.map((token) => token.reveal()),
+    ["last"],
+  );
+  assert.deepEqual(read("one").otherMeshTokens, []);
+  assert.equal(read(" , ").meshToken, undefined);
+});
 
 test("a part of the mesh that is not told where the rest is does not start", async () => {
   const cases: [Record<string, string>, RegExp][] = [

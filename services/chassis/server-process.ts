@@ -12,6 +12,8 @@ export interface ServerProcessOptions {
   readonly readyTimeoutMs: number;
   /** The user to run as where this process runs as root and the server refuses root. */
   readonly user?: string;
+  /** Variables beside the locale and the time zone; nothing of our own environment is handed on. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A server of somebody else (a database, a message broker) that runs as a child of this process. */
@@ -32,7 +34,8 @@ const keptLines = 20;
  */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const [command, args] = wrap(options.command, options.args, options.user, true);
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env: { LC_ALL: "C", TZ: "UTC" } });
+  const env = { LC_ALL: "C", TZ: "UTC", ...options.env };
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env });
   const exited = new Promise<void>((resolve) => {
     child.once("close", () => resolve());
     child.once("error", () => resolve());

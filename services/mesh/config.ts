@@ -14,9 +14,14 @@ export interface MeshConfig {
   readonly http: { readonly host: string; readonly port: number };
   /** The port for peers; undefined where the process serves none. */
   readonly rpc: { readonly host: string; readonly port: number } | undefined;
+  /** What peers must present and are sent. */
   readonly meshToken: Secret | undefined;
+  /** Tokens that peers may still present, or present already, while one takes the place of another. */
+  readonly otherMeshTokens: readonly Secret[];
   readonly natsUrl: string | undefined;
   readonly natsToken: Secret | undefined;
+  /** How many NATS servers keep a durable event. */
+  readonly natsReplicas: number;
   /** Undefined means the embedded database in `dataDir`. */
   readonly databaseUrl: Secret | undefined;
   readonly databasePoolSize: number;
@@ -48,15 +53,17 @@ const peers: Record<ServiceName, readonly ServiceName[]> = {
 
 export function readMeshConfig(env: Environment): MeshConfig {
   const services = hostedServices(env);
-  const meshToken = text(env, "SLUICE_MESH_TOKEN");
+  const [meshToken, ...otherMeshTokens] = (list(env, "SLUICE_MESH_TOKEN") ?? []).map((token) => new Secret(token));
   const config: MeshConfig = {
     services,
     addresses: remoteAddresses(env, services),
     http: { host: text(env, "HOST") ?? "0.0.0.0", port: integer(env, "PORT", 4000, 0, 65535) },
     rpc: rpcAddress(env, services),
-    meshToken: meshToken === undefined ? undefined : new Secret(meshToken),
+    meshToken,
+    otherMeshTokens,
     natsUrl: text(env, "NATS_URL"),
     natsToken: secret(env, "NATS_TOKEN"),
+    natsReplicas: integer(env, "SLUICE_NATS_REPLICAS", 1, 1, 5),
     databaseUrl: secret(env, "DATABASE_URL"),
     databasePoolSize: integer(env, "SLUICE_DATABASE_POOL_SIZE", 10, 1, 200),
     dataDir: resolve(text(env, "SLUICE_DATA_DIR") ?? ".sluice"),

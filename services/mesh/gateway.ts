@@ -97,7 +97,7 @@ function masterKeyOf(file: ConfigFile, { services, dataDir }: MeshConfig): Maste
 
 async function serve(start: Start, servers: Servers, edge: EdgeService | undefined): Promise<void> {
   const { config, log, telemetry, peers, health } = start;
-  const base = { token: config.meshToken, health: () => true, log };
+  const base = { token: config.meshToken, otherTokens: config.otherMeshTokens, health: () => true, log };
   if (edge !== undefined) {
     // Its RPCs are for clients, who show a key of their own and know no mesh token.
     const { implementations, handler } = edge;

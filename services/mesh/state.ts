@@ -34,7 +34,7 @@ export class State {
     this.events =
       config.natsUrl === undefined
         ? createInProcessBus(log)
-        : new NatsBus({ url: config.natsUrl, token: config.natsToken, name, log });
+        : new NatsBus({ url: config.natsUrl, token: config.natsToken, replicas: config.natsReplicas, name, log });
   }
 
   static async open(config: MeshConfig, log: Logger): Promise<State> {

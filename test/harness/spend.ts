@@ -16,7 +16,11 @@ const rowSchema = z.looseObject({
 export type SpendRow = z.output<typeof rowSchema>;
 
 /** The spend rows of a key, once there are `count` of them; fails when there are more, or not enough after a while. */
-export async function spendRows(gateway: GatewayProcess, key: string, count: number): Promise<SpendRow[]> {
+export async function spendRows(
+  gateway: Pick<GatewayProcess, "request">,
+  key: string,
+  count: number,
+): Promise<SpendRow[]> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     const response = await gateway.request(`/spend/logs?limit=1000&api_key=${key}`).catch(() => undefined);
@@ -29,7 +33,10 @@ export async function spendRows(gateway: GatewayProcess, key: string, count: num
 }
 
 /** Makes a virtual key. */
-export async function generateKey(gateway: GatewayProcess, fields: Record<string, unknown> = {}): Promise<string> {
+export async function generateKey(
+  gateway: Pick<GatewayProcess, "request">,
+  fields: Record<string, unknown> = {},
+): Promise<string> {
   const response = await gateway.request("/key/generate", { body: fields });
   if (!response.ok) throw new Error(`no key: ${response.status} ${await response.text()}`);
   return z.object({ key: z.string() }).parse(await response.json()).key;

@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import { JetStreamApiError, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
@@ -11,12 +11,16 @@ export interface NatsOptions {
   /** `nats://host:port`, several separated by commas. */
   readonly url: string;
   readonly token: Secret | undefined;
+  /** How many servers of a cluster keep a durable event, at least: a larger number is never lowered. Default 1. */
+  readonly replicas?: number;
   /** Shown in the server's connection list. */
   readonly name: string;
   readonly log: Logger;
 }
 
 const retryMs = 1000;
+/** What JetStream says where a stream was made with other settings, as before the number of replicas was raised. */
+const otherConfiguration = 10_058;
 /** What a server that stays down may cost in disk once it is back: a week of unconsumed events. */
 const maxAgeNanos = 7 * 24 * 3600 * 1e9;
 
@@ -26,6 +30,7 @@ const maxAgeNanos = 7 * 24 * 3600 * 1e9;
  */
 export class NatsBus implements EventBus {
   readonly #log: Logger;
+  readonly #replicas: number;
   readonly #closing = new AbortController();
   readonly #broadcasts = new Set<Broadcast>();
   readonly #streams = new Set<string>();
@@ -35,6 +40,7 @@ export class NatsBus implements EventBus {
 
   constructor(options: NatsOptions) {
     this.#log = options.log;
+    this.#replicas = options.replicas ?? 1;
     this.#connecting = connectForever(options, this.#closing.signal, (connection) => this.#attach(connection));
   }
 
@@ -107,13 +113,21 @@ export class NatsBus implements EventBus {
   async #ensureStream(connection: NatsConnection, schema: DescMessage): Promise<void> {
     if (this.#streams.has(schema.typeName)) return;
     const manager = await jetstreamManager(connection, { timeout: 5000 });
-    await manager.streams.add({
+    const stream = {
       name: streamName(schema),
       subjects: [schema.typeName],
       retention: RetentionPolicy.Workqueue,
       storage: StorageType.File,
       max_age: maxAgeNanos,
-    });
+      num_replicas: this.#replicas,
+    };
+    try {
+      await manager.streams.add(stream);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && error.code === otherConfiguration)) throw error;
+      const { config } = await manager.streams.info(stream.name);
+      if (config.num_replicas < this.#replicas) await manager.streams.update(stream.name, stream);
+    }
     this.#streams.add(schema.typeName);
   }
 }

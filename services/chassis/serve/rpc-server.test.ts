@@ -129,6 +129,23 @@ describe("the mesh token", async () => {
   }
 });
 
+test("while a mesh token takes the place of another, peers with either are served", async () => {
+  const next = new Secret("next-token");
+  await withServer({ token, otherTokens: [next] }, async ({ address }) => {
+    for (const [sent, served] of [
+      [token, true],
+      [next, true],
+      [new Secret("mesh-token,next-token"), false],
+    ] as const) {
+      const channel = new Channel({ addresses: [address], token: sent, log });
+      const call = createRemoteClient(AuthService, channel).authenticate({ keyHash: "k" });
+      if (served) assert.equal((await call).principal?.keyId, "k");
+      else await assert.rejects(call, code(Code.Unauthenticated));
+      await channel.close();
+    }
+  });
+});
+
 test("health: services, unknown services, a server that turns unhealthy, and a watch until it closes", async () => {
   let healthy = true;
   const server = await serve({ health: () => healthy });

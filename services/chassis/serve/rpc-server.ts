@@ -16,6 +16,8 @@ export interface RpcServerOptions {
   readonly implementations: readonly Implementation[];
   /** What a caller of any RPC except health must present as `authorization: Bearer`. Undefined: nothing. */
   readonly token: Secret | undefined;
+  /** Further tokens that do as well. */
+  readonly otherTokens?: readonly Secret[];
   /** Whether the server can do its work now; asked by `grpc.health.v1.Health`. */
   readonly health: () => boolean;
   /** Answers HTTP/1.1 requests whose path is no RPC's. Without it they get 404. */
@@ -52,7 +54,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
     headerTimeoutMs: options.headerTimeoutMs ?? 15_000,
     handler: createRequestHandler({
       implementations: [...options.implementations, health],
-      checkToken: createTokenCheck(options.token),
+      checkToken: createTokenCheck(options.token, options.otherTokens),
       maxMessageBytes: options.maxMessageBytes ?? defaultMaxMessageBytes,
       http: options.http,
       log: options.log,

@@ -65,11 +65,14 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
   const database = await openDatabase({ url, ...authSchema, log });
   const spent = new Map<string, bigint>();
   const spend = createLocalClient(SpendService, {
-    getSpend({ scopes }: { scopes: string[] }) {
+    async getSpend({ scopes }: { scopes: string[] }) {
       if (!spendWorks) throw new ConnectError("down", Code.Unavailable);
+      // Accounting shares the embedded database: it cannot answer within a transaction of auth.
+      await database.em().execute("select 1");
       return { spends: scopes.map((scope) => ({ scope, spentNanoUsd: spent.get(scope) ?? 0n })) };
     },
-    setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
+    async setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
+      await database.em().execute("select 1");
       const previousNanoUsd = spent.get(scope) ?? 0n;
       spent.set(scope, spentNanoUsd);
       return { previousNanoUsd };

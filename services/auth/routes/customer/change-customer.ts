@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { LockMode } from "@mikro-orm/core";
 import { requireCaller } from "#chassis/access.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { CustomerSettingsSchema } from "#gen/sluice/auth/v1/customer_pb.ts";
@@ -24,13 +25,14 @@ export function createCustomer(context: RouteContext): ServiceImpl<typeof Custom
       doc: {},
       ...createdBy(caller, new Date(context.clock())),
     };
-    return change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await requireBudget(em, settings.limits);
       row.doc = writeDoc(CustomerSettingsSchema, settings);
       await insertThing(em, customerKind, row);
-      const [customer] = await customerViews(context, em, [row]);
-      return { result: { customer }, changed: [{ scope: scopeOf.customer(row.customerId), action: "created" }] };
+      return { result: undefined, changed: [{ scope: scopeOf.customer(row.customerId), action: "created" }] };
     });
+    const [customer] = await customerViews(context, context.database.em(), [row]);
+    return { customer };
   };
 }
 
@@ -38,14 +40,15 @@ export function updateCustomer(context: RouteContext): ServiceImpl<typeof Custom
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
-    return change(context, caller, async (em) => {
+    const row = await change(context, caller, async (em) => {
       const row = await lockThing(em, customerKind, requireId(customerKind, request.userId));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
       updateThing(customerKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      const [customer] = await customerViews(context, em, [row]);
-      return { result: { customer }, changed: [{ scope: scopeOf.customer(row.customerId), action: "updated" }] };
+      return { result: row, changed: [{ scope: scopeOf.customer(row.customerId), action: "updated" }] };
     });
+    const [customer] = await customerViews(context, context.database.em(), [row]);
+    return { customer };
   };
 }
 
@@ -82,13 +85,13 @@ export function unblockCustomers(context: RouteContext): ServiceImpl<typeof Cust
 /** Blocks customers, those that are not there yet too, or unblocks those that are. */
 async function setBlocked(context: RouteContext, caller: AdminCaller, ids: readonly string[], blocked: boolean) {
   const now = new Date(context.clock());
-  return change(context, caller, async (em) => {
+  const rows = await change(context, caller, async (em) => {
     if (blocked) {
       const doc = writeDoc(CustomerSettingsSchema, create(CustomerSettingsSchema));
       const rows = ids.map((customerId) => ({ customerId, doc, ...createdBy(caller, now) }));
       await em.upsertMany(Customer, rows, { onConflictAction: "ignore" });
     }
-    const rows = await em.find(Customer, customerKind.where(ids));
+    const rows = await em.find(Customer, customerKind.where(ids), { lockMode: LockMode.PESSIMISTIC_WRITE });
     for (const row of rows) {
       const settings = readDoc(CustomerSettingsSchema, row.doc);
       row.doc = writeDoc(CustomerSettingsSchema, { ...settings, blocked });
@@ -97,8 +100,9 @@ async function setBlocked(context: RouteContext, caller: AdminCaller, ids: reado
     const changed = rows.map(
       ({ customerId }): Changed => ({ scope: scopeOf.customer(customerId), action: blocked ? "blocked" : "unblocked" }),
     );
-    return { result: await customerViews(context, em, rows), changed };
+    return { result: rows, changed };
   });
+  return customerViews(context, context.database.em(), rows);
 }
 
 function namedIds(userIds: readonly string[]): string[] {

@@ -21,14 +21,14 @@ export function createTag(context: RouteContext): ServiceImpl<typeof TagService>
       doc: {},
       ...createdBy(caller, new Date(context.clock())),
     };
-    return change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await requireBudget(em, settings.limits);
       row.doc = writeDoc(TagSettingsSchema, settings);
       await insertThing(em, tagKind, row);
-      const [tag] = await tagViews(context, em, [row]);
-      const result = { message: `Tag ${row.tagName} created successfully`, tag };
-      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
+      return { result: undefined, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
     });
+    const [tag] = await tagViews(context, context.database.em(), [row]);
+    return { message: `Tag ${row.tagName} created successfully`, tag };
   };
 }
 
@@ -36,15 +36,15 @@ export function updateTag(context: RouteContext): ServiceImpl<typeof TagService>
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
-    return change(context, caller, async (em) => {
+    const row = await change(context, caller, async (em) => {
       const row = await lockThing(em, tagKind, requireId(tagKind, request.name));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
       updateThing(tagKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      const [tag] = await tagViews(context, em, [row]);
-      const result = { message: `Tag ${row.tagName} updated successfully`, tag };
-      return { result, changed: [{ scope: scopeOf.tag(row.tagName), action: "updated" }] };
+      return { result: row, changed: [{ scope: scopeOf.tag(row.tagName), action: "updated" }] };
     });
+    const [tag] = await tagViews(context, context.database.em(), [row]);
+    return { message: `Tag ${row.tagName} updated successfully`, tag };
   };
 }
 

@@ -41,7 +41,7 @@ export function createUser(context: RouteContext): ServiceImpl<typeof UserServic
       ...createdBy(caller, new Date(context.clock())),
     };
     const made = request.autoCreateKey === false ? undefined : keyOf(context, caller, request, row);
-    const user = await change(context, caller, async (em) => {
+    await change(context, caller, async (em) => {
       await insertUser(em, row);
       const teams = [...new Set([...request.teams, ...(request.teamId ? [request.teamId] : [])])];
       await join(em, caller, row, teams, organizations);
@@ -50,8 +50,9 @@ export function createUser(context: RouteContext): ServiceImpl<typeof UserServic
         await storeKey(context, em, made);
         changed.push({ scope: scopeOf.key(made.row.keyId), action: "created" });
       }
-      return { result: await userView(context, em, row), changed };
+      return { result: undefined, changed };
     });
+    const user = await userView(context, context.database.em(), row);
     const key = made && keyView(made.row, nothingSpent);
     return create(CreateUserResponseSchema, {
       user,

@@ -244,6 +244,19 @@ describe("what keys, users, teams, customers and tags may consume", { concurrenc
     await refusedForBudget(call(key));
   });
 
+  test("a lowered limit holds at once for a key that is in full use", async () => {
+    const key = await generateKey(gateway, { max_budget: 1000, rpm_limit: 100_000 });
+    // The calls cost far less than they are estimated at, so that what is leased ahead would last for long.
+    const short = { max_tokens: 4000 };
+    await Promise.all(Array.from({ length: 40 }, () => call(key, "small", short)));
+    await answered(call(key, "small", short));
+    await admin("/key/update", { key, max_budget: cost });
+    await refusedForBudget(call(key, "small", short));
+    await admin("/key/update", { key, max_budget: 1000, rpm_limit: 1 });
+    await sleep(refusalMemoryMs);
+    assert.equal((await call(key, "small", short)).status, 429);
+  });
+
   test("a temporary increase is there until it ends", async () => {
     const key = await generateKey(gateway, { max_budget: cost });
     await answered(call(key));

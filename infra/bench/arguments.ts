@@ -1,7 +1,15 @@
 import { parseArgs } from "node:util";
 import { targetNames } from "./target.ts";
 
-export const scenarioNames = ["throughput", "streams", "latency", "first-token", "large-prompt", "memory"] as const;
+export const scenarioNames = [
+  "throughput",
+  "streams",
+  "latency",
+  "first-token",
+  "large-prompt",
+  "memory",
+  "tenancy",
+] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export interface Arguments {
@@ -36,13 +44,17 @@ const options = {
 /** Reads the command line. Throws an Error with a sentence for the user where it is wrong. */
 export function readArguments(args: readonly string[]): Arguments {
   const { values } = parseArgs({ args: [...args], options, strict: true });
+  const scenarios = choice("--only", values.only, scenarioNames);
   return {
     quick: values.quick === true,
     help: values.help === true,
     json: values.json,
     profile: values.profile,
-    scenarios: choice("--only", values.only, scenarioNames),
-    targets: choice("--targets", values.targets, targetNames),
+    scenarios,
+    // Tenancy starts what it needs itself.
+    targets: [...scenarios].every((name) => name === "tenancy")
+      ? new Set()
+      : choice("--targets", values.targets, targetNames),
   };
 }
 

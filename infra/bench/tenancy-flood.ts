@@ -25,7 +25,8 @@ async function flood(data: FloodData): Promise<FloodAnswers> {
   const open: Promise<void>[] = [];
   for (let sent = 0; sent < data.ratePerSecond * data.seconds; ) {
     const due = ((performance.now() - began) / 1000) * data.ratePerSecond;
-    for (; sent < due; sent += 1) open.push(call(pool, data, sent, answers));
+    for (; sent < Math.min(due, data.ratePerSecond * data.seconds); sent += 1)
+      open.push(call(pool, data, sent, answers));
     await sleep(5);
   }
   await Promise.all(open);

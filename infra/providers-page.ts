@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { catalog } from "#catalog/catalog.ts";
+import { leftOut } from "#catalog/left-out.ts";
 import { describeProvider, type ProviderDescription } from "#catalog/provider-description.ts";
 
 /** Writes docs/providers.md from the catalog; with `--check` fails where the page is not what the catalog says now. */
@@ -37,7 +38,13 @@ else if (readFileSync(file, "utf8") !== page) {
 
 function render(providers: readonly ProviderDescription[]): string {
   const head = "| provider | key | address | can |\n|---|---|---|---|\n";
-  return `${intro}\n${providers.length} providers:\n\n${head}${providers.map(renderRow).join("\n")}\n`;
+  const rows = providers.map(renderRow).join("\n");
+  return `${intro}\n${providers.length} providers:\n\n${head}${rows}\n\n${renderLeftOut()}`;
+}
+
+function renderLeftOut(): string {
+  const rows = leftOut.map(({ id, name, reason }) => `| ${name}: ${code(`${id}/`)} | ${reason} |`);
+  return `Not offered, though LiteLLM lists them for chat:\n\n| provider | why |\n|---|---|\n${rows.join("\n")}\n`;
 }
 
 function renderRow(provider: ProviderDescription): string {
@@ -47,7 +54,13 @@ function renderRow(provider: ProviderDescription): string {
   const address = [provider.base_url ?? "", codes(provider.base_url_variables), ...settings];
   const told = provider.operations.filter((name) => name !== "generate_content");
   const operations = told.map((name) => operationNames[name] ?? name).join(", ");
-  const cells = [`${provider.name}: ${ids}`, key, address.filter((part) => part !== "").join("<br>"), operations];
+  const note = provider.note === "" ? "" : `<br>${provider.note}`;
+  const cells = [
+    `${provider.name}: ${ids}${note}`,
+    key,
+    address.filter((part) => part !== "").join("<br>"),
+    operations,
+  ];
   return `| ${cells.map((cell) => cell.trim()).join(" | ")} |`;
 }
 

@@ -8,6 +8,7 @@ export const scenarioNames = [
   "first-token",
   "large-prompt",
   "memory",
+  "translators",
   "tenancy",
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number];

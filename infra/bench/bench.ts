@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -35,6 +36,7 @@ async function main(args: Arguments, path: string): Promise<void> {
     const results = await measure(args, workDir, path, (target) => running.add(target));
     const lines = evaluate(results);
     process.stdout.write(render(results, lines));
+    if (args.scenarios.has("translators")) process.stdout.write(measureTranslators());
     if (args.json !== undefined) await writeFile(resolve(args.json), toJson(results, lines));
   } finally {
     await stopAll();
@@ -100,6 +102,11 @@ async function runScenarios(rig: Rig, args: Arguments, started: (target: Target)
       ? await measureTenancy(rig, args.quick).catch((error: unknown) => void rig.fail("tenancy", error))
       : undefined,
   };
+}
+
+/** In a process of its own, so that what ran before neither warms it up nor fills its heap. */
+function measureTranslators(): string {
+  return execFileSync(process.execPath, [join(import.meta.dirname, "translators.ts")], { encoding: "utf8" });
 }
 
 function memoryOf(rig: Rig): Map<TargetName, number> {

@@ -1,4 +1,5 @@
 import type { CalendarDuration } from "#chassis/duration.ts";
+import { type TimeZone, utc } from "./time-zone.ts";
 
 /** A budget window, in milliseconds since the epoch. `end` is the first moment that belongs to the next window. */
 export interface BudgetWindow {
@@ -12,11 +13,23 @@ const dayMs = 86_400_000;
 const firstMondayMs = 4 * dayMs;
 
 /**
- * The window that holds a moment. Windows are LiteLLM's standardised ones, in UTC: seconds, minutes and hours are
- * aligned to the clock, `1d` ends at midnight, `7d` and `1w` on Monday, `30d` and months on the first of a month, and
- * any other number of days is counted in whole days from the day of the anchor.
+ * The window that holds a moment. Windows are LiteLLM's standardised ones, on the clocks of a time zone: seconds, minutes
+ * and hours are aligned to the clock, `1d` ends at midnight, `7d` and `1w` on Monday, `30d` and months on the first of a
+ * month, and any other number of days is counted in whole days from the day of the anchor. Where clocks are turned, a
+ * day is an hour longer or shorter.
  */
-export function budgetWindowAt(duration: CalendarDuration, anchorMs: number, nowMs: number): BudgetWindow {
+export function budgetWindowAt(
+  duration: CalendarDuration,
+  anchorMs: number,
+  nowMs: number,
+  zone: TimeZone = utc,
+): BudgetWindow {
+  const { startMs, endMs } = localWindow(duration, zone.toLocal(anchorMs), zone.toLocal(nowMs));
+  return { startMs: zone.toInstant(startMs), endMs: endMs === undefined ? undefined : zone.toInstant(endMs) };
+}
+
+/** The same where all times are what a clock shows, counted as if that clock were in UTC. */
+function localWindow(duration: CalendarDuration, anchorMs: number, nowMs: number): BudgetWindow {
   const { amount, unit } = duration;
   switch (unit) {
     case "mo":

@@ -1,4 +1,5 @@
-import { type Environment, integer } from "#chassis/environment.ts";
+import { type Environment, integer, text } from "#chassis/environment.ts";
+import { type TimeZone, timeZone, utc } from "./time-zone.ts";
 
 /** The settings of accounting. All times are milliseconds. */
 export interface AccountingConfig {
@@ -12,6 +13,8 @@ export interface AccountingConfig {
   readonly noticeIntervalMs: number;
   /** How often partitions are made ahead and stale rows removed. */
   readonly housekeepingMs: number;
+  /** On whose clocks budget windows end. */
+  readonly timeZone: TimeZone;
 }
 
 export function readEnv(env: Environment): AccountingConfig {
@@ -21,5 +24,14 @@ export function readEnv(env: Environment): AccountingConfig {
     settleGraceMs: 2000,
     noticeIntervalMs: 250,
     housekeepingMs: 600_000,
+    timeZone: readTimeZone(text(env, "SLUICE_TIMEZONE")),
   };
+}
+
+function readTimeZone(name: string | undefined): TimeZone {
+  try {
+    return name === undefined ? utc : timeZone(name);
+  } catch {
+    throw new Error(`SLUICE_TIMEZONE has to be the name of a time zone such as Europe/Berlin, it is '${name}'`);
+  }
 }

@@ -3,6 +3,7 @@ import { decide, type Holding, type Refusal, type ScopeState } from "./grant.ts"
 import type { LeaseNeed, ReadLease } from "./lease-request.ts";
 import { type Ledger, withDuration } from "./ledger.ts";
 import { bucketStart, type RateBucket } from "./rate-window.ts";
+import type { TimeZone } from "./time-zone.ts";
 
 /** What one owner holds of one scope. */
 export interface Wallet extends Holding {
@@ -39,6 +40,7 @@ const emptyWallet: Wallet = { nanoUsd: 0n, parallel: 0n, expired: false };
 export class LeaseBook {
   readonly #nowMs: number;
   readonly #holdMs: number;
+  readonly #zone: TimeZone;
   readonly #ledgers: Map<string, Ledger>;
   readonly #wallets: Map<string, Map<string, Wallet>>;
   readonly #buckets: Map<string, RateBucket[]>;
@@ -49,9 +51,10 @@ export class LeaseBook {
   readonly lost: LeaseIncrease[] = [];
   readonly rates = new Map<string, Quantities>();
 
-  constructor(scopes: LockedScopes, nowMs: number, holdMs: number) {
+  constructor(scopes: LockedScopes, nowMs: number, holdMs: number, zone: TimeZone) {
     this.#nowMs = nowMs;
     this.#holdMs = holdMs;
+    this.#zone = zone;
     this.#ledgers = new Map(scopes.ledgers);
     this.#wallets = new Map([...scopes.wallets].map(([scope, wallets]) => [scope, new Map(wallets)]));
     this.#buckets = new Map([...scopes.buckets].map(([scope, buckets]) => [scope, [...buckets]]));
@@ -78,7 +81,7 @@ export class LeaseBook {
 
   #stateFor(need: LeaseNeed, owner: string): ScopeState {
     const current = this.#ledgers.get(need.scope) ?? emptyLedger;
-    const ledger = withDuration(current, need.budgetDuration, need.budgetStartMs, this.#nowMs);
+    const ledger = withDuration(current, need.budgetDuration, need.budgetStartMs, this.#nowMs, this.#zone);
     const wallets = this.#wallets.get(need.scope);
     const stored = wallets?.get(owner) ?? emptyWallet;
     const own = need.empty && stored.expired ? emptyWallet : stored;

@@ -15,12 +15,14 @@ import {
 import { hasRateLimit, LeaseBook, type LeaseOutcome } from "./lease-book.ts";
 import type { ReadLease } from "./lease-request.ts";
 import { bucketStart, windowFloor } from "./rate-window.ts";
+import type { TimeZone } from "./time-zone.ts";
 
 export interface LeaseDeskOptions {
   readonly database: Database;
   readonly clock: () => number;
   readonly leaseTtlMs: number;
   readonly rateHoldMs: number;
+  readonly timeZone: TimeZone;
 }
 
 /** Where leases are asked for. */
@@ -105,7 +107,7 @@ async function decideTogether(options: LeaseDeskOptions, requests: readonly Read
 
 async function tryDecide(
   em: SqlEntityManager,
-  { clock, leaseTtlMs, rateHoldMs }: LeaseDeskOptions,
+  { clock, leaseTtlMs, rateHoldMs, timeZone }: LeaseDeskOptions,
   requests: readonly ReadLease[],
   scopes: readonly string[],
 ): Promise<LeaseOutcome[] | "ledger missing"> {
@@ -117,7 +119,7 @@ async function tryDecide(
   const wallets = await readWallets(em, owners, scopes, nowMs);
   const rated = [...new Set(requests.flatMap(({ needs }) => needs.filter(hasRateLimit).map(({ scope }) => scope)))];
   const buckets = rated.length === 0 ? new Map() : await readBuckets(em, rated, floorMs);
-  const book = new LeaseBook({ ledgers, wallets, buckets }, nowMs, rateHoldMs);
+  const book = new LeaseBook({ ledgers, wallets, buckets }, nowMs, rateHoldMs, timeZone);
   const outcomes = requests.map((request) => book.apply(request));
   await writeLedgers(em, book.changedLedgers);
   await takeFromLeases(em, book.lost);

@@ -7,7 +7,8 @@ import { type Quantities, readAmounts, readWant } from "./amounts.ts";
 import type { Need } from "./grant.ts";
 
 const maxScopes = 1000;
-const maxScopeLength = 512;
+/** A member's scope has two names, escaped. */
+const maxScopeLength = 2048;
 const maxOwnerLength = 128;
 
 /** One scope of a lease with what only the ledger needs to know. */

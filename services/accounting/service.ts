@@ -31,7 +31,7 @@ export async function createAccountingService(context: AccountingContext): Promi
     clock,
     intervalMs: config.housekeepingMs,
   });
-  const settlement = { database, partitions, notices, telemetry, clock };
+  const settlement = { database, partitions, notices, telemetry, clock, timeZone: config.timeZone };
   const unsubscribe = await events.subscribeDurable(UsageRecordedSchema, "accounting", (batch) =>
     settle(settlement, batch),
   );

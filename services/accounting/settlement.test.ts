@@ -71,6 +71,12 @@ for (const backend of backends) {
       const { spends } = await accounting.spend.getSpend({ scopes: [limits.scope] });
       assert.equal(spends[0]?.resetsAt && timestampMs(spends[0].resetsAt), Date.UTC(2026, 5, 11));
       await assert.rejects(set(-1n), /not negative/);
+      const { spends: top } = await accounting.spend.listSpenders({ kind: "key", limit: 1000 });
+      assert.equal(top.find(({ scope }) => scope === limits.scope)?.spentNanoUsd, 10n);
+      assert.deepEqual(
+        top.map(({ spentNanoUsd }) => spentNanoUsd),
+        top.map(({ spentNanoUsd }) => spentNanoUsd).toSorted((a, b) => (a < b ? 1 : -1)),
+      );
     });
 
     test("random batches of many scopes on two replicas at the same time add up, without a deadlock", async () => {

@@ -17,6 +17,7 @@ import type { AccountingTelemetry } from "./events.ts";
 import { type Ledger, ledgerAt } from "./ledger.ts";
 import type { Notices } from "./notices.ts";
 import { bucketStart } from "./rate-window.ts";
+import type { TimeZone } from "./time-zone.ts";
 import { type ReadUsage, readUsage, UnreadableUsage } from "./usage-record.ts";
 
 /** What settling needs. */
@@ -26,6 +27,7 @@ export interface SettlementContext {
   readonly notices: Notices;
   readonly telemetry: AccountingTelemetry;
   readonly clock: () => number;
+  readonly timeZone: TimeZone;
 }
 
 const maxBatch = 500;
@@ -58,7 +60,7 @@ async function settleBatch(context: SettlementContext, batch: readonly UsageEven
   const records = batch.map(({ usage }) => usage);
   try {
     const nowMs = context.clock();
-    const fresh = await context.database.transaction((em) => settleRecords(em, records, nowMs));
+    const fresh = await context.database.transaction((em) => settleRecords(em, records, nowMs, context.timeZone));
     report(context, records.length, fresh, nowMs);
   } catch (error) {
     const [first, ...rest] = batch;
@@ -70,7 +72,12 @@ async function settleBatch(context: SettlementContext, batch: readonly UsageEven
   }
 }
 
-async function settleRecords(em: SqlEntityManager, records: readonly ReadUsage[], nowMs: number): Promise<ReadUsage[]> {
+async function settleRecords(
+  em: SqlEntityManager,
+  records: readonly ReadUsage[],
+  nowMs: number,
+  zone: TimeZone,
+): Promise<ReadUsage[]> {
   const inserted = await insertSpendLogs(em, records);
   const fresh: ReadUsage[] = [];
   for (const record of records) if (inserted.delete(record.recordId)) fresh.push(record);
@@ -78,7 +85,7 @@ async function settleRecords(em: SqlEntityManager, records: readonly ReadUsage[]
   if (scopes.length === 0) return fresh;
   await insertLedgers(em, scopes);
   const ledgers = await lockLedgers(em, scopes);
-  await writeLedgers(em, charge(ledgers, fresh, nowMs));
+  await writeLedgers(em, charge(ledgers, fresh, nowMs, zone));
   await takeFromLeases(em, consumedOfLeases(fresh));
   await changeBuckets(em, tokenCorrections(fresh));
   return fresh;
@@ -92,13 +99,14 @@ function charge(
   ledgers: ReadonlyMap<string, Ledger>,
   records: readonly ReadUsage[],
   nowMs: number,
+  zone: TimeZone,
 ): Map<string, Ledger> {
   const charged = new Map<string, Ledger>();
   for (const { charges, costNanoUsd, endedAtMs } of records) {
     for (const { scope } of charges) {
       const stored = ledgers.get(scope);
       if (stored === undefined) throw new Error("a locked ledger is missing");
-      const ledger = charged.get(scope) ?? ledgerAt(stored, nowMs);
+      const ledger = charged.get(scope) ?? ledgerAt(stored, nowMs, zone);
       const spent = endedAtMs < ledger.window.startMs ? ledger.spent : ledger.spent + costNanoUsd;
       charged.set(scope, { ...ledger, spent });
     }

@@ -50,7 +50,7 @@ export function readUsage(event: UsageRecorded, nowMs: number): ReadUsage {
   if (mintedAtMs < nowMs - maxAgeMs || mintedAtMs > nowMs + maxAheadMs) {
     throw new UnreadableUsage("the record id is older than 400 days or from the future");
   }
-  const day = new Date(mintedAtMs).toISOString().slice(0, 10);
+  const day = isoTime(mintedAtMs).slice(0, 10);
   const startedAtMs = readTime(event.startedAt, nowMs) ?? mintedAtMs;
   const endedAtMs = readTime(event.endedAt, nowMs) ?? startedAtMs;
   const firstPayloadAtMs = readTime(event.firstPayloadAt, nowMs);
@@ -108,9 +108,9 @@ function rowOf(event: UsageRecorded, read: ReadParts): ReadUsage["row"] {
     usage_estimated: usage?.estimated ?? false,
     cost_nano_usd: String(read.costNanoUsd),
     cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
-    started_at: new Date(read.startedAtMs).toISOString(),
-    ended_at: new Date(read.endedAtMs).toISOString(),
-    first_payload_at: read.firstPayloadAtMs === undefined ? null : new Date(read.firstPayloadAtMs).toISOString(),
+    started_at: isoTime(read.startedAtMs),
+    ended_at: isoTime(read.endedAtMs),
+    first_payload_at: read.firstPayloadAtMs === undefined ? null : isoTime(read.firstPayloadAtMs),
     settlements: read.charges.map(settlementColumn),
     attempted_retries: Math.min(event.attemptedRetries, maxText),
     attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
@@ -140,7 +140,7 @@ function readCharges(settlements: readonly Settlement[], nowMs: number): Charge[
     if (scope === "" || scope !== text(scope)) throw new UnreadableUsage("a settlement names no proper scope");
     return { scope, consumed, leasedAtMs: readTime(settlement.leasedAt, nowMs), leasedTokens };
   });
-  if (new Set(charges.map((charge) => charge.scope)).size < charges.length) {
+  if (charges.length > 1 && new Set(charges.map((charge) => charge.scope)).size < charges.length) {
     throw new UnreadableUsage("a scope is settled twice");
   }
   return charges;
@@ -155,12 +155,18 @@ function readTime(timestamp: Timestamp | undefined, nowMs: number): number | und
 
 function count(value: bigint | undefined): string {
   if (value !== undefined && value > maxCallCount) throw new UnreadableUsage("a token count is absurd");
-  return String(value ?? 0n);
+  return value === undefined || value === 0n ? "0" : String(value);
 }
 
 /** What PostgreSQL can store: no NUL, no lone surrogate, and not more than a name can need. */
 function text(value: string): string {
-  return value.slice(0, maxText).toWellFormed().replaceAll("\0", "\uFFFD");
+  const cut = value.length > maxText ? value.slice(0, maxText) : value;
+  const whole = cut.isWellFormed() ? cut : cut.toWellFormed();
+  return whole.includes("\0") ? whole.replaceAll("\0", "\uFFFD") : whole;
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 /** The name of an enum value in lower case; its number where it is not known yet. */

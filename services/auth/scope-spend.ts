@@ -51,3 +51,20 @@ export async function setSpend({ spend }: RouteContext, scope: string, spentNano
     throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be set now. Try again.", { retryAfterMs: 1000, cause });
   }
 }
+
+const mostSpenders = 1000;
+
+/** Who has spent in its current window, of a kind of scopes, by name, the dearest first. @throws UNAVAILABLE */
+export async function spenders({ spend }: RouteContext, kind: string): Promise<Map<string, WindowSpend>> {
+  try {
+    const { spends } = await spend.listSpenders({ kind, limit: mostSpenders }, { timeoutMs });
+    return new Map(
+      spends.map(({ scope, spentNanoUsd, resetsAt }) => [
+        scope.slice(kind.length + 1),
+        { spent: spentNanoUsd, resetsAt },
+      ]),
+    );
+  } catch (cause) {
+    throw gatewayError(Reason.UNAVAILABLE, "The spend is not known now. Try again.", { retryAfterMs: 1000, cause });
+  }
+}

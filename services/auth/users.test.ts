@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
+import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
@@ -170,5 +171,39 @@ test("who is no proxy admin manages users of its organizations, and itself a lit
   assert.equal((await users.listUsers({ organizationIds: "o1" }, orgAdmin("o2"))).total, 0);
   await refused(users.deleteUsers({ userIds: ["m"] }, orgAdmin("o2")), Reason.PERMISSION_DENIED, "user_ids");
   assert.equal((await users.deleteUsers({ userIds: ["m"] }, orgAdmin("o1"))).deleted, 1);
+  await setup.close();
+});
+
+test("who spends most comes first", async () => {
+  const setup = await setUp(anyDatabase.url);
+  const { keys, spent } = setup;
+  const reports = setup.client(SpendReportService);
+  const users = setup.client(UserService);
+  const [cheap, dear] = [await generate(keys, {}, master), await generate(keys, {}, master)];
+  for (const userId of ["s1", "s2"]) await users.createUser({ userId, autoCreateKey: false }, master);
+  for (const [scope, amount] of Object.entries({
+    [`key:${cheap.token}`]: 1n,
+    [`key:${dear.token}`]: 5n,
+    "user:s1": 2n,
+    "user:s2": 3n,
+    "user:gone": 9n,
+  })) {
+    spent.set(scope, amount);
+  }
+  const found = await reports.listKeySpend({}, viewer);
+  assert.deepEqual(
+    found.keys.map(({ token, spend }) => [token, spend]),
+    [
+      [dear.token, 5n],
+      [cheap.token, 1n],
+    ],
+  );
+  const byUser = await reports.listUserSpend({}, viewer);
+  assert.deepEqual(
+    byUser.users.map(({ userId }) => userId),
+    ["s2", "s1"],
+  );
+  assert.equal((await reports.listUserSpend({ userId: "s1" }, viewer)).users.length, 1);
+  await refused(reports.listKeySpend({}, self("s1")), Reason.PERMISSION_DENIED, "");
   await setup.close();
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { catalog, openAiRows, parseCatalog } from "./catalog.ts";
+import { leftOut } from "./left-out.ts";
 
 test("every row is valid, and names are used once", () => {
   assert.ok(catalog.length > 5);
@@ -24,4 +25,12 @@ test("a malformed row is refused", () => {
   ]) {
     assert.throws(() => parseCatalog([{ ...row, ...change }]), JSON.stringify(change));
   }
+});
+
+test("a provider is in the catalog or left out, not both", () => {
+  const names = new Set(catalog.flatMap(({ id, aliases }) => [id, ...aliases]));
+  assert.deepEqual(
+    leftOut.filter(({ id }) => names.has(id)),
+    [],
+  );
 });

@@ -18,3 +18,10 @@ export const catalog: readonly CatalogRow[] = parseCatalog(table);
 export function openAiRows(rows: readonly CatalogRow[] = catalog): OpenAiRow[] {
   return rows.filter((row) => row.kind === "openai");
 }
+
+/** One row of what speaks OpenAI's format. Throws where it is malformed. */
+export function parseOpenAiRow(value: unknown): OpenAiRow {
+  const [row] = openAiRows(parseCatalog([value]));
+  if (row === undefined) throw new Error("a provider's row is none of OpenAI's format");
+  return row;
+}

@@ -4,7 +4,7 @@ export interface ModelSpelling {
   readonly to: string;
 }
 
-/** How a provider spells a model: the first pattern that fits is replaced. */
+/** How a provider spells a model, or an address: the first pattern that fits is replaced. */
 export function spellModel(spellings: readonly ModelSpelling[], model: string): string {
   const found = spellings.find(({ match }) => match.test(model));
   return found === undefined ? model : model.replace(found.match, found.to);

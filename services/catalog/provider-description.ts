@@ -5,6 +5,8 @@ export interface ProviderDescription {
   /** What stands before the slash of a model's name. */
   readonly id: string;
   readonly name: string;
+  /** What a user has to know before they use it; empty where there is nothing. */
+  readonly note: string;
   /** Other ids for it. */
   readonly aliases: readonly string[];
   /** `openai`: it speaks OpenAI's format; `native`: one of its own. */
@@ -27,6 +29,7 @@ export function describeProvider(row: CatalogRow): ProviderDescription {
   return {
     id: row.id,
     name: row.name ?? row.id,
+    note: row.note ?? "",
     aliases: row.aliases,
     kind: row.kind,
     operations: withTranslated(isOpenAi ? Object.keys(row.paths) : row.operations),

@@ -54,6 +54,8 @@ const anyRow = {
   id: rowName,
   /** The name people know it by; absent means the id. */
   name: z.string().optional(),
+  /** What a user has to know before they use it, in a sentence. */
+  note: z.string().optional(),
   /** Other prefixes under which LiteLLM knows it. */
   aliases: z.array(rowName).default([]),
   /** Environment variables that may hold its key, in order. */
@@ -105,12 +107,16 @@ const openAiRow = z.strictObject({
   kind: z.literal("openai"),
   /** The provider's own address. Absent where every user has an address of their own. */
   base_url: address.optional(),
+  /** How an address that users bring from elsewhere is spelled: the first pattern that fits is replaced. */
+  address_names: z.array(modelName).default([]),
   /** The header that carries the key. */
   key_header: headerName.default("authorization"),
   /** What stands before the key in that header. */
   key_prefix: z.string().default("Bearer "),
   /** What LiteLLM's users write before a key to tell its kind, and what is no part of it. */
   key_mark: z.string().optional(),
+  /** What its key has to be exchanged by; absent where the key is sent as it is. */
+  authorizer: z.enum(["copilot-token"]).optional(),
   /** Further headers. `{name}` stands for a setting, `{api_key}` for the key; one that is not set leaves the header out. */
   headers: z.record(headerName, z.string()).default({}),
   /** The operations the provider has, and their paths. */
@@ -119,7 +125,19 @@ const openAiRow = z.strictObject({
     completions: path.optional(),
     responses: path.optional(),
     embeddings: path.optional(),
+    rerank: path.optional(),
   }),
+  /** Chat models that have a path of their own: `$1` stands for what the pattern caught of the model's name. */
+  chat_paths: z
+    .array(z.strictObject({ models: pattern, path: z.string().regex(/^[\w.$-]+(?:\/[\w.$-]+)*$/) }))
+    .default([]),
+  /** Where ranks come from another address, `{model}` in it, or in other words than Cohere's. */
+  rerank: z
+    .strictObject({
+      address: address.optional(),
+      form: z.enum(["cohere", "deepinfra", "nvidia"]).default("cohere"),
+    })
+    .optional(),
   /** How the provider spells the models: the first pattern that fits is replaced. */
   model_names: z.array(modelName).default([]),
   /**
@@ -145,6 +163,8 @@ const openAiRow = z.strictObject({
   flattens_text: z.boolean().default(false),
   /** Whether the `name` of a message has to be left out. */
   drops_message_names: z.boolean().default(false),
+  /** Whether a message may be a `developer`'s; else it becomes the `system`'s. */
+  knows_developer_role: z.boolean().default(true),
   /** Whether `cache_control` marks may stand on the parts of a message. */
   keeps_cache_control: z.boolean().default(false),
   /** The field of an assistant message that gives the model its own reasoning back. */

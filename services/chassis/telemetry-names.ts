@@ -18,6 +18,20 @@ export const attributeNames = {
   provider: "gen_ai.provider.name",
   tokenType: "gen_ai.token.type",
   errorType: "error.type",
+  urlPath: "url.path",
+  rpcMethod: "rpc.method",
+  requestModel: "gen_ai.request.model",
+  requestMaxTokens: "gen_ai.request.max_tokens",
+  responseModel: "gen_ai.response.model",
+  responseId: "gen_ai.response.id",
+  finishReasons: "gen_ai.response.finish_reasons",
+  inputTokens: "gen_ai.usage.input_tokens",
+  outputTokens: "gen_ai.usage.output_tokens",
+  callId: "sluice.call_id",
+  deployment: "sluice.deployment",
+  retries: "sluice.retries",
+  fallbacks: "sluice.fallbacks",
+  costNanoUsd: "sluice.cost_nano_usd",
 } as const;
 
 /** Bucket bounds, in seconds, for anything that takes from a millisecond to minutes. */

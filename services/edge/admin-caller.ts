@@ -1,12 +1,12 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type AdminCaller, AdminCallerSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
-import type { HttpCall } from "./http-call.ts";
 
-/** Who calls an admin path, as the service behind it is told. */
-export function adminCaller(principal: Principal, call: HttpCall): AdminCaller {
-  const changedBy = call.request.headers["litellm-changed-by"];
+/** Who makes an admin call, as the service behind it is told. */
+export function adminCaller(principal: Principal, headers: IncomingHttpHeaders, address: string): AdminCaller {
+  const changedBy = headers["litellm-changed-by"];
   return create(AdminCallerSchema, {
     master: principal.kind === CallerKind.MASTER,
     keyId: principal.keyId,
@@ -16,7 +16,7 @@ export function adminCaller(principal: Principal, call: HttpCall): AdminCaller {
     teamIds: principal.teamIds,
     adminTeamIds: principal.adminTeamIds,
     adminOrganizationIds: principal.adminOrganizationIds,
-    address: call.request.socket.remoteAddress ?? "",
+    address,
     changedBy: typeof changedBy === "string" ? changedBy.slice(0, 256) : "",
   });
 }

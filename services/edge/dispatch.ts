@@ -68,7 +68,9 @@ export function createDispatcher(
   }
 
   function enter(route: Route & { access: "key" }, call: HttpCall, principal: Principal): void | Promise<void> {
-    checkRoute(principal, route, call);
+    if (principal.allowedRoutes.length > 0) {
+      checkRoute(principal, { path: call.path, routeName: call.routeName, groups: route.groups });
+    }
     return route.handle(call, principal);
   }
 }

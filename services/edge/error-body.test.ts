@@ -38,8 +38,8 @@ test("every reason has its status and type", () => {
 const kinds: Record<keyof typeof UpstreamErrorKind, [status: number, type: string, anthropicType: string]> = {
   UNSPECIFIED: [500, "internal_server_error", "api_error"],
   BAD_REQUEST: [400, "invalid_request_error", "invalid_request_error"],
-  AUTHENTICATION: [401, "auth_error", "authentication_error"],
-  PERMISSION_DENIED: [403, "permission_denied_error", "permission_error"],
+  AUTHENTICATION: [401, "authentication_error", "authentication_error"],
+  PERMISSION_DENIED: [403, "permission_error", "permission_error"],
   NOT_FOUND: [404, "not_found_error", "not_found_error"],
   TIMEOUT: [408, "timeout_error", "timeout_error"],
   UNPROCESSABLE: [422, "invalid_request_error", "invalid_request_error"],

@@ -52,8 +52,8 @@ export function modelDenialType({ reason, level }: GatewayError): string | undef
 const upstreamRows: Readonly<Record<UpstreamErrorKind, ErrorRow>> = {
   [UpstreamErrorKind.UNSPECIFIED]: internal,
   [UpstreamErrorKind.BAD_REQUEST]: invalid,
-  [UpstreamErrorKind.AUTHENTICATION]: { status: 401, type: "auth_error" },
-  [UpstreamErrorKind.PERMISSION_DENIED]: { status: 403, type: "permission_denied_error" },
+  [UpstreamErrorKind.AUTHENTICATION]: { status: 401, type: "authentication_error" },
+  [UpstreamErrorKind.PERMISSION_DENIED]: { status: 403, type: "permission_error" },
   [UpstreamErrorKind.NOT_FOUND]: { status: 404, type: "not_found_error" },
   [UpstreamErrorKind.TIMEOUT]: { status: 408, type: "timeout_error" },
   [UpstreamErrorKind.UNPROCESSABLE]: { status: 422, type: "invalid_request_error" },

@@ -16,12 +16,12 @@ export interface EdgeEvents {
   /** A stream ended with an error after its head had left. */
   streamFailed(call: HttpCall, status: number): void;
   /** An error that no client may see. */
-  failedInside(call: HttpCall, error: unknown): void;
+  failedInside(call: Pick<HttpCall, "callId" | "routeName">, error: unknown): void;
   authUnanswered(error: unknown): void;
 }
 
 /** The operations in the words of OpenTelemetry. */
-const operationNames: Readonly<Record<Operation, string>> = {
+export const operationNames: Readonly<Record<Operation, string>> = {
   [Operation.UNSPECIFIED]: "unknown",
   [Operation.CHAT_COMPLETIONS]: "chat",
   [Operation.COMPLETIONS]: "text_completion",
@@ -86,7 +86,8 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
   };
 }
 
-function inputTokens(usage: Usage): number {
+/** All input, cached or not. */
+export function inputTokens(usage: Usage): number {
   return Number(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens);
 }
 

@@ -36,6 +36,7 @@ export class HttpCall {
   status = 0;
   readonly #frame: CallFrame;
   #abort: AbortController | undefined;
+  #whenGone: (() => void) | undefined;
 
   constructor(frame: CallFrame, request: IncomingMessage, response: ServerResponse) {
     this.#frame = frame;
@@ -60,22 +61,23 @@ export class HttpCall {
     return this.response.destroyed || this.response.socket?.destroyed === true;
   }
 
+  /** Has something done at once when the client hangs up: what a signal does, at a fraction of its price. Once a call. */
+  onGone(action: () => void): void {
+    this.#whenGone = action;
+    if (this.gone) action();
+  }
+
   /** Aborts what runs for this call. */
   abort(): void {
     this.#abort?.abort();
+    this.#whenGone?.();
   }
 
   /** `close` closes the connection behind the answer; so does a process that drains. */
   writeHead(status: number, headers: readonly string[], close = false): void {
     this.status = status;
-    const all = [
-      "x-litellm-call-id",
-      this.callId,
-      "x-litellm-version",
-      this.#frame.version,
-      ...this.#frame.corsHeaders(this.request.headers.origin),
-      ...headers,
-    ];
+    const all = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
+    all.push(...this.#frame.corsHeaders(this.request.headers.origin), ...headers);
     if (close || this.#frame.draining()) all.push("connection", "close");
     this.response.writeHead(status, all);
   }

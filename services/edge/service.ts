@@ -10,9 +10,9 @@ import { type CallFrame, HttpCall } from "./http-call.ts";
 import { NamedScopes } from "./named-scopes.ts";
 import { PrincipalCache } from "./principal-cache.ts";
 import { RouteTable } from "./route-table.ts";
-import { createRoutes } from "./routes/index.ts";
+import { createImplementations, createRoutes } from "./routes/index.ts";
 
-/** The edge as the composition sees it: it serves HTTP instead of RPCs. */
+/** The edge as the composition sees it: it serves HTTP, and RPCs for clients, which check the caller's key themselves. */
 export interface EdgeService extends HostedService {
   /** Answers every HTTP request that is no RPC. Mount it on a `node:http` server; it never throws. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
@@ -50,7 +50,7 @@ export function createEdgeService(context: EdgeContext): EdgeService {
 
   return {
     name: "edge",
-    implementations: [],
+    implementations: createImplementations({ context, events, principals, named, attempts }),
     handler(request, response) {
       const call = new HttpCall(frame, request, response);
       inFlight.add(call);

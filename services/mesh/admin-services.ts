@@ -4,6 +4,7 @@ import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { BudgetService } from "#gen/sluice/auth/v1/budget_service_pb.ts";
 import { CustomerService } from "#gen/sluice/auth/v1/customer_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import { TagService } from "#gen/sluice/auth/v1/tag_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 
@@ -20,5 +21,6 @@ export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: BudgetService },
   { owner: "auth", service: CustomerService },
   { owner: "auth", service: TagService },
+  { owner: "auth", service: SpendReportService },
   { owner: "accounting", service: SpendService },
 ];

@@ -24,6 +24,8 @@ const general = z
     max_request_size_mb: z.number().positive().nullish(),
   })
   .nullish();
+/** Of the section that routing reads, what another service needs. */
+const litellm = z.looseObject({ timezone: z.string("expected the name of a time zone").nullish() }).nullish();
 const builtGeneral = ["master_key", "database_url", "database_connection_pool_limit", "max_request_size_mb"];
 
 /** Reads the file that CONFIG_FILE_PATH names. A mistake stops the start with its line, its path and what was expected. */
@@ -33,9 +35,10 @@ export async function readConfigFile(env: Environment): Promise<ConfigFile> {
   readSection(document, [], z.looseObject({}).nullable());
   readSection(document, ["environment_variables"], variables);
   const settings = readSection(document, ["general_settings"], general) ?? {};
+  const zone = readSection(document, ["litellm_settings"], litellm) ?? {};
   return {
     document,
-    env: { ...overlay(settings), ...withVariables(env, document.value) },
+    env: { ...overlay(settings), SLUICE_TIMEZONE: zone.timezone ?? undefined, ...withVariables(env, document.value) },
     masterKey: typeof settings.master_key === "string" ? new Secret(settings.master_key) : undefined,
     warnings: [...unbuilt(settings), ...environmentWarnings(env)],
   };

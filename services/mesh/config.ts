@@ -3,6 +3,8 @@ import { ConfigurationError, type Environment, integer, list, oneOf, text } from
 import type { LogLevel } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
 import { type ServiceName, serviceNames } from "#chassis/service.ts";
+import type { TracingConfig } from "#chassis/tracing.ts";
+import { readTracingConfig } from "./tracing-config.ts";
 
 /** How this process is composed: what it hosts, where the rest is, and where state and events live. */
 export interface MeshConfig {
@@ -23,6 +25,8 @@ export interface MeshConfig {
   /** How long calls in flight may go on after SIGTERM. An orchestrator's own patience is usually shorter. */
   readonly drainMs: number;
   readonly logLevel: LogLevel;
+  /** Where traces go; undefined means nowhere. */
+  readonly tracing: TracingConfig | undefined;
 }
 
 const urlVariables: Record<ServiceName, string> = {
@@ -59,6 +63,7 @@ export function readMeshConfig(env: Environment): MeshConfig {
     configFile: text(env, "CONFIG_FILE_PATH"),
     drainMs: integer(env, "SLUICE_DRAIN_MS", 600_000, 0, 3_600_000),
     logLevel: logLevel(env),
+    tracing: readTracingConfig(env),
   };
   check(config);
   return config;

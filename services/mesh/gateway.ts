@@ -4,6 +4,7 @@ import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import { createLogger } from "#chassis/log.ts";
 import { type RpcServer, type RpcServerOptions, serveRpc } from "#chassis/serve/rpc-server.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
+import { createTracing } from "#chassis/tracing.ts";
 import type { EdgeService } from "../edge/service.ts";
 import { parseRouterConfig } from "../router/config-file.ts";
 import { banner } from "./banner.ts";
@@ -14,6 +15,7 @@ import { hostServices, type Start } from "./hosting.ts";
 import { findMasterKey, type MasterKey } from "./master-key.ts";
 import { Peers } from "./peers.ts";
 import { State } from "./state.ts";
+import { tracedHttp } from "./traced-http.ts";
 
 /** A process of the mesh that serves. */
 export interface Gateway {
@@ -41,6 +43,7 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   const config = readMeshConfig(file.env);
   if (config.services.has("edge")) await checkPort(config.http);
   const log = createLogger(config.logLevel);
+  const tracing = config.tracing === undefined ? undefined : await createTracing(config.tracing);
   const state = await State.open(config, log);
   const start: Start = {
     file,
@@ -48,7 +51,8 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
     config,
     log,
     state,
-    peers: new Peers(config, log),
+    peers: new Peers(config, log, tracing),
+    tracing,
     telemetry: createTelemetry(),
     health: new ProcessHealth(state, config),
     masterKey: masterKeyOf(file, config),
@@ -78,10 +82,14 @@ async function serve(start: Start, servers: Servers, edge: EdgeService | undefin
   const { config, log, telemetry, peers, health } = start;
   const base = { token: config.meshToken, health: () => true, log };
   if (edge !== undefined) {
-    servers.edge = await listen({ ...base, ...config.http, implementations: [], http: edge.handler }, "PORT");
+    // Its RPCs are for clients, who show a key of their own and know no mesh token.
+    const { implementations, handler } = edge;
+    const http = start.tracing === undefined ? handler : tracedHttp(handler, start.tracing);
+    servers.edge = await listen({ ...base, token: undefined, ...config.http, implementations, http }, "PORT");
   }
   if (config.rpc !== undefined) {
-    const implementations = peers.hosted.flatMap((service) => service.implementations);
+    const inside = peers.hosted.filter((service) => service !== edge);
+    const implementations = inside.flatMap((service) => service.implementations);
     const http = health.handler(() => telemetry.scrape());
     servers.rpc = await listen({ ...base, ...config.rpc, implementations, http }, "SLUICE_RPC_PORT");
   }
@@ -114,7 +122,7 @@ function inUse(error: unknown, port: number, variable: string): unknown {
 
 /** From the outside in: first nobody new comes in and calls in flight end, then each service, then what they stood on. */
 function closeOnce(start: Start, servers: Servers): () => Promise<void> {
-  const { config, state, peers, telemetry } = start;
+  const { config, state, peers, telemetry, tracing } = start;
   let closing: Promise<void> | undefined;
   const run = async () => {
     const hosted = [...peers.hosted].reverse();
@@ -124,6 +132,7 @@ function closeOnce(start: Start, servers: Servers): () => Promise<void> {
     for (const service of hosted) if (service !== edge) await service.close();
     await peers.close();
     await state.close();
+    await tracing?.close();
     await telemetry.close();
   };
   return () => {

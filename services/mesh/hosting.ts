@@ -5,6 +5,7 @@ import type { Logger } from "#chassis/log.ts";
 import { createSealer, type Sealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
 import type { Telemetry } from "#chassis/telemetry.ts";
+import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
@@ -43,6 +44,8 @@ export interface Start {
   readonly config: MeshConfig;
   readonly log: Logger;
   readonly telemetry: Telemetry;
+  /** Undefined where nothing is traced. */
+  readonly tracing: Tracing | undefined;
   readonly state: State;
   readonly peers: Peers;
   readonly health: ProcessHealth;

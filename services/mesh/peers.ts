@@ -5,24 +5,32 @@ import { Channel } from "#chassis/rpc/channel.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createRemoteClient } from "#chassis/rpc/remote-client.ts";
 import type { HostedService, ServiceName } from "#chassis/service.ts";
+import type { Tracing } from "#chassis/tracing.ts";
 import type { MeshConfig } from "./config.ts";
+import { tracedClient, tracedService } from "./traced-calls.ts";
 
 /** Gives each service the clients it is written against: a direct call where the peer is hosted here, else a channel. */
 export class Peers {
   readonly #config: MeshConfig;
   readonly #log: Logger;
   readonly #hosted: HostedService[] = [];
+  readonly #tracing: Tracing | undefined;
   readonly #channels = new Map<ServiceName, Channel>();
 
-  constructor(config: MeshConfig, log: Logger) {
+  /** `tracing`: absent where nothing is traced, and then nothing of it is in the way. */
+  constructor(config: MeshConfig, log: Logger, tracing?: Tracing) {
     this.#config = config;
     this.#log = log;
+    this.#tracing = tracing;
   }
 
   /** Services are hosted in the order in which they need each other. */
   host<T extends HostedService>(service: T): T {
-    this.#hosted.push(service);
-    return service;
+    const tracing = this.#tracing;
+    const hosted =
+      tracing === undefined ? service : tracedService(service, tracing, this.#config.tracing?.upstream === true);
+    this.#hosted.push(hosted);
+    return hosted;
   }
 
   get hosted(): readonly HostedService[] {
@@ -30,7 +38,10 @@ export class Peers {
   }
 
   client<S extends DescService>(name: ServiceName, service: S): Client<S> {
-    if (!this.#config.services.has(name)) return createRemoteClient(service, this.#channel(name));
+    if (!this.#config.services.has(name)) {
+      const client = createRemoteClient(service, this.#channel(name));
+      return this.#tracing === undefined ? client : tracedClient(service, client, this.#tracing);
+    }
     const implementations = this.#hosted.find((hosted) => hosted.name === name)?.implementations ?? [];
     const found = implementations.find((implementation) => implementation.service === service);
     if (found === undefined) throw new Error(`${name} does not implement ${service.typeName}`);

@@ -1,5 +1,10 @@
 import { createAwsSigV4 } from "./authorizers/aws-sigv4.ts";
+import { createAzureToken } from "./authorizers/azure-token.ts";
+import { createCopilotToken } from "./authorizers/copilot-token.ts";
 import { createGoogleToken } from "./authorizers/google-token.ts";
+import { createOAuthToken } from "./authorizers/oauth-token.ts";
+import { createOciSignature } from "./authorizers/oci-signature.ts";
+import { createSapDeployment } from "./authorizers/sap-deployment.ts";
 import type { AuthorizerKind, ProviderCall, UpstreamRequest } from "./provider.ts";
 
 /**
@@ -17,5 +22,13 @@ export type Authorizers = Readonly<Record<AuthorizerKind, Authorizer>>;
 
 /** Every authorizer there is. `now` is the time in milliseconds since 1970. */
 export function createAuthorizers(now: () => number): Authorizers {
-  return { "aws-sigv4": createAwsSigV4(now), "google-token": createGoogleToken(now) };
+  return {
+    "aws-sigv4": createAwsSigV4(now),
+    "azure-token": createAzureToken(now),
+    "copilot-token": createCopilotToken(now),
+    "google-token": createGoogleToken(now),
+    "oauth-token": createOAuthToken(now),
+    "oci-signature": createOciSignature(now),
+    "sap-deployment": createSapDeployment(now),
+  };
 }

@@ -1,4 +1,6 @@
-import { type Environment, integer } from "#chassis/environment.ts";
+import { readFileSync } from "node:fs";
+import { ConfigurationError, type Environment, integer, text } from "#chassis/environment.ts";
+import { Secret } from "#chassis/secret.ts";
 
 /** What an operator may set of the adapter. */
 export interface AdapterConfig {
@@ -12,6 +14,16 @@ export interface AdapterConfig {
   readonly maxBodyBytes: number;
   /** The largest single event of a stream, in bytes. */
   readonly maxEventBytes: number;
+  /** Who the gateway is to a provider that is called over gRPC with TLS, and whom it trusts. */
+  readonly grpcTls: GrpcTls;
+}
+
+/** PEM texts. */
+export interface GrpcTls {
+  /** The authorities that may vouch for a provider; absent means those that Node.js knows. */
+  readonly authorities?: string;
+  /** The gateway's own certificate. Providers' credentials are sent only where there is one. */
+  readonly client?: { readonly certificate: string; readonly key: Secret };
 }
 
 const megabyte = 1024 * 1024;
@@ -23,5 +35,29 @@ export function readEnv(env: Environment): AdapterConfig {
     maxConnections: integer(env, "SLUICE_UPSTREAM_MAX_CONNECTIONS", 1024, 1, 65_535),
     maxBodyBytes: integer(env, "SLUICE_UPSTREAM_MAX_BODY_BYTES", 64 * megabyte, 1, 1024 * megabyte),
     maxEventBytes: integer(env, "SLUICE_UPSTREAM_MAX_EVENT_BYTES", 32 * megabyte, 1, 512 * megabyte),
+    grpcTls: readGrpcTls(env),
   };
+}
+
+function readGrpcTls(env: Environment): GrpcTls {
+  const certificate = fileOf(env, "SLUICE_GRPC_CERT_FILE");
+  const key = fileOf(env, "SLUICE_GRPC_KEY_FILE");
+  if ((certificate === undefined) !== (key === undefined)) {
+    throw new ConfigurationError("SLUICE_GRPC_CERT_FILE and SLUICE_GRPC_KEY_FILE must be set together");
+  }
+  return {
+    authorities: fileOf(env, "SLUICE_GRPC_CA_FILE"),
+    client: certificate === undefined || key === undefined ? undefined : { certificate, key: new Secret(key) },
+  };
+}
+
+/** The text of the file that a variable names. */
+function fileOf(env: Environment, variable: string): string | undefined {
+  const path = text(env, variable);
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    throw new ConfigurationError(`${variable} must name a file that can be read`);
+  }
 }

@@ -14,7 +14,12 @@ export interface AdapterEvents {
   /** The caller left, or its deadline passed. */
   callAborted(provider: string): void;
   callFailed(provider: string, callId: string, error: ConnectError): void;
+  /** A call went to a service without the deployment's key, which is sent over mutual TLS alone. */
+  credentialKeptBack(deployment: string): void;
 }
+
+/** Of how many deployments something is said once each. */
+const maxDeploymentsTold = 1000;
 
 function kindName(kind: UpstreamErrorKind): string {
   const found = Object.entries(UpstreamErrorKind).find(([, value]) => value === kind);
@@ -51,6 +56,7 @@ export function createAdapterEvents(meter: Meter, log: Logger): AdapterEvents {
   };
 
   return {
+    credentialKeptBack: tellOfKeptCredentials(log),
     callStarted: () => active.add(1),
     firstPayload: (provider, elapsedMs) => firstPayload.record(elapsedMs / 1000, attributes(provider, "")),
     callAnswered(provider, elapsedMs) {
@@ -70,5 +76,15 @@ export function createAdapterEvents(meter: Meter, log: Logger): AdapterEvents {
         cause: error.cause === undefined ? undefined : errorText(error.cause),
       });
     },
+  };
+}
+
+/** Says it of each deployment once. */
+function tellOfKeptCredentials(log: Logger): AdapterEvents["credentialKeptBack"] {
+  const told = new Set<string>();
+  return (deployment) => {
+    if (told.has(deployment) || told.size >= maxDeploymentsTold) return;
+    told.add(deployment);
+    log.warn("a key is not sent: it takes an address with grpcs:// and SLUICE_GRPC_CERT_FILE", { deployment });
   };
 }

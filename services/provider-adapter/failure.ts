@@ -20,13 +20,19 @@ export function malformedAnswer(provider: string, what: string, cause?: unknown)
   });
 }
 
+/** What may have aborted a call: a signal, or a cancellation. */
+interface Abort {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+}
+
 /**
- * The error of whatever was thrown during a call. An abort is told apart by its signal: it is nobody's failure. What went
+ * The error of whatever was thrown during a call. An abort is told apart by what aborts: it is nobody's failure. What went
  * wrong underneath is the cause, for the log; the message names no address. `started`: a part of the answer has gone on, so
  * that a lost connection is a broken answer.
  */
-export function callError(provider: string, error: unknown, signal: AbortSignal, started: boolean): ConnectError {
-  if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
+export function callError(provider: string, error: unknown, abort: Abort, started: boolean): ConnectError {
+  if (abort.aborted) return ConnectError.from(abort.reason, Code.Canceled);
   if (error instanceof ConnectError) return error;
   if (error instanceof SseProblem || error instanceof EventStreamProblem || error instanceof EncodingProblem) {
     return malformedAnswer(provider, error.message, error);
@@ -74,7 +80,8 @@ function connectionText(code: string): string {
   }
 }
 
-function timeoutError(provider: string, cause: unknown): ConnectError {
+/** The provider did not answer in time. */
+export function timeoutError(provider: string, cause: unknown): ConnectError {
   return upstreamError({
     kind: UpstreamErrorKind.TIMEOUT,
     httpStatus: 408,

@@ -45,17 +45,36 @@ export type Framing = "sse" | "aws-eventstream" | "ndjson";
 
 /** The HTTP request for the provider. */
 export interface UpstreamRequest {
-  readonly method: "POST";
+  readonly method: "GET" | "POST";
   readonly url: string;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array;
   /** Where the authorizer `aws-sigv4` has to sign it: for which region and service. Absent where a header authorizes it. */
   readonly awsScope?: AwsScope;
+  /** What the authorizer `oauth-token` has to exchange for a token. Absent where a header authorizes it. */
+  readonly tokenGrant?: TokenGrant;
 }
 
 export interface AwsScope {
   readonly region: string;
   readonly service: string;
+}
+
+/** What an access token is given for: a form, posted to a token server. https://www.rfc-editor.org/rfc/rfc6749#section-4 */
+export interface TokenGrant {
+  /** The provider's id, for errors. */
+  readonly provider: string;
+  /** Whose token server it is, for errors: `IBM`, say. */
+  readonly owner: string;
+  readonly url: string;
+  /** The fields of the form, `grant_type` among them. */
+  readonly form: Readonly<Record<string, string | Secret>>;
+  /** What stands behind `Basic` in a header, encoded; absent where the form holds the secret. */
+  readonly basic?: Secret;
+  /** Further headers, small letters; none of them secret. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A header that has to carry a new UUID with every request for a token. */
+  readonly requestIdHeader?: string;
 }
 
 /** What is known of a call at its end; of an aborted one, as far as it came, with `usage.estimated` set. */
@@ -114,12 +133,34 @@ export interface Exchange {
    */
   passEvents?(events: readonly Uint8Array[]): Uint8Array[] | undefined;
   /**
+   * The payloads of a stream whose provider sent one whole answer instead. Absent where that is a failure; present where
+   * the provider, or the model, may not stream at all. `finish` follows.
+   */
+  decodeWhole?(body: Uint8Array): Uint8Array[];
+  /**
+   * A 2xx answer that has to be followed by another request before there is anything for the client: a prediction that is
+   * not made yet. Undefined where this is the answer. Absent where every 2xx answer is.
+   */
+  followUp?(body: Uint8Array): FollowUp | undefined;
+  /**
+   * Asked when a call is aborted: the request that stops what goes on at the provider without a connection. Undefined where
+   * nothing does. Its answer does not matter.
+   */
+  abandon?(): UpstreamRequest | undefined;
+  /**
    * The upstream body is complete: returns the closing payloads, which `decodeEvents` has held back (`data: [DONE]`,
    * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
    */
   finish(): Uint8Array[];
   /** Valid after `decodeBody` or `finish`, and at any moment of an abort. */
   outcome(): Outcome;
+}
+
+/** A request that continues a call. It is authorized by its own headers. */
+export interface FollowUp {
+  readonly request: UpstreamRequest;
+  /** How long to wait before it. */
+  readonly afterMs: number;
 }
 
 /** A piece of an answer that is made here. */
@@ -141,7 +182,14 @@ export interface LocalAnswer {
  * What a request needs before it is sent that takes a clock or I/O: a signature, or a token that has to be fetched. The
  * adapter's `authorizers/<kind>.ts` does it.
  */
-export type AuthorizerKind = "aws-sigv4" | "google-token";
+export type AuthorizerKind =
+  | "aws-sigv4"
+  | "azure-token"
+  | "copilot-token"
+  | "google-token"
+  | "oauth-token"
+  | "oci-signature"
+  | "sap-deployment";
 
 /** A question to a provider: how many tokens the input of a call has. */
 export interface TokenCount {
@@ -174,6 +222,11 @@ export interface Provider {
   readonly chatUpstream?: ChatUpstream;
   /** Completes the headers of every request of this provider; absent where its requests are complete as they are. */
   readonly authorizer?: AuthorizerKind;
+  /**
+   * The provider is a service of the mesh's own contract at the address of the deployment: calls are relayed to it, and
+   * `begin`, which refuses, is for those who want to see a request.
+   */
+  readonly relays?: true;
   /**
    * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
    * do what is asked.

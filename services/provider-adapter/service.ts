@@ -5,12 +5,14 @@ import { createCredentialOpener } from "./credentials.ts";
 import { createAdapterEvents } from "./events.ts";
 import { createProviderLookup } from "./provider-lookup.ts";
 import { createProviders } from "./providers/index.ts";
+import { createPeerPool } from "./relay/peer-pool.ts";
 import { routes } from "./routes/index.ts";
 import { createUpstream } from "./upstream.ts";
 
 /** The service that speaks to providers. It stores nothing; closing it waits for the calls in flight. */
 export function createProviderAdapterService(context: AdapterContext): HostedService {
   const upstream = createUpstream(context.config);
+  const peers = createPeerPool(context.config);
   return {
     name: "provider-adapter",
     implementations: routes({
@@ -20,7 +22,10 @@ export function createProviderAdapterService(context: AdapterContext): HostedSer
       upstream,
       authorizers: createAuthorizers(Date.now),
       events: createAdapterEvents(context.meter, context.log),
+      peers,
     }),
-    close: () => upstream.close(),
+    async close() {
+      await Promise.all([upstream.close(), peers.close()]);
+    },
   };
 }

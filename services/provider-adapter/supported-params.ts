@@ -58,7 +58,8 @@ const ofGateway = ["stream", "stream_options"];
  */
 export function supportedParams(provider: Provider, call: ProviderCall): string[] {
   const names = Object.entries(chatSamples);
-  if (provider.respondLocally?.(probe(call, {})) !== undefined) return sorted(names.map(([name]) => name));
+  if (provider.relays || provider.respondLocally?.(probe(call, {})) !== undefined)
+    return sorted(names.map(([name]) => name));
   provider.begin(probe(call, {}));
   const taken = names.filter(([name, { value, beside = {} }]) => {
     const without = tryBody(provider, probe(call, beside));

@@ -1,28 +1,19 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { upstreamError } from "#chassis/errors.ts";
-import type { InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import { mediaType, readBody } from "./answer-body.ts";
+import { type AnswerEvents, ReadyAnswer } from "./answer-events.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
-import { AwsEventStreamSplitter } from "./aws-eventstream.ts";
+import { type Cancellation, cancellationOf } from "./cancellation.ts";
 import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
+import { followed } from "./follow-up.ts";
 import type { InferAnswer } from "./infer-answer.ts";
-import { NdjsonSplitter } from "./ndjson.ts";
-import type { Exchange, Framing, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
-import { SseSplitter } from "./sse.ts";
+import type { Exchange, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
+import { StreamedAnswer } from "./streamed-answer.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
-
-/** Cuts the body of a stream into whole events. */
-interface Splitter {
-  push(chunk: Uint8Array): Uint8Array[];
-  /** The body is over: what is left of it, if that may be an event. */
-  end(): Uint8Array | undefined;
-}
 
 /** How much of a failed answer is read. */
 const maxErrorBytes = 64 * 1024;
-/** How long a trailer may come behind the closing event of a stream. */
-const trailerMs = 250;
 /** How many requests of one call are in flight together. */
 const maxAtOnce = 8;
 
@@ -35,34 +26,47 @@ export interface UpstreamParts {
 
 /**
  * Sends a call to its provider. Resolves with the answer: its events at once where it came whole, else as they come. The
- * latter have to be read, or returned, for the connection to be freed.
+ * latter have to be read to their end, or cancelled, for the connection to be freed.
  */
 export async function openAnswer(
   { config, upstream, authorizers }: UpstreamParts,
   provider: Provider,
   call: ProviderCall,
   answer: InferAnswer,
-  signal: AbortSignal,
-): Promise<readonly InferResponse[] | AsyncGenerator<InferResponse>> {
+  cancellation: Cancellation,
+): Promise<AnswerEvents> {
   const exchange = provider.begin(call);
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
-  const send = async (request: UpstreamRequest): Promise<UpstreamAnswer> =>
-    upstream.send(authorize === undefined ? request : await authorize(call, request, signal), signal);
+  const send = async (request: UpstreamRequest, until: Cancellation): Promise<UpstreamAnswer> =>
+    upstream.send(authorize === undefined ? request : await authorize(call, request, cancellation.signal), until);
   const { several } = exchange;
   if (several !== undefined) {
-    const answers = await allOf(several.requests, async (request) => readWhole(config, provider, await send(request)));
-    const payload = several.decode(answers);
-    return [answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())];
+    const { signal } = cancellation;
+    // Each has a cancellation of its own: one ends one request.
+    const ask = async (request: UpstreamRequest) =>
+      readWhole(config, provider, await send(request, cancellationOf(signal)));
+    const payload = several.decode(await allOf(several.requests, ask));
+    return new ReadyAnswer([answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())]);
   }
-  const response = await send(exchange.request);
+  const first = await send(exchange.request, cancellation);
+  const response =
+    exchange.followUp === undefined
+      ? first
+      : await followed(first, exchange, upstream, config.maxBodyBytes, cancellation);
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
-    return streamed(config, exchange, response, provider, answer);
+    return new StreamedAnswer(exchange, response, provider.id, answer, config.maxEventBytes);
   }
-  const { body, headers } = await readWhole(config, provider, response);
+  const whole = await readWhole(config, provider, response);
+  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, whole, answer);
+  const { body, headers } = whole;
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
   if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
-  return [answer.start(headersForClient(headers)), answer.chunk([payload], true), answer.finish(exchange.outcome())];
+  return new ReadyAnswer([
+    answer.start(headersForClient(headers)),
+    answer.chunk([payload], true),
+    answer.finish(exchange.outcome()),
+  ]);
 }
 
 /** Reads an answer that is no stream. Throws where it is no success. */
@@ -77,6 +81,18 @@ async function readWhole(config: AdapterConfig, provider: Provider, response: Up
   } finally {
     response.cancel();
   }
+}
+
+/** The stream that a whole answer makes, where the provider may send one. */
+function toldAsStream(exchange: Exchange, { body, headers }: WholeAnswer, answer: InferAnswer): AnswerEvents {
+  const payloads = exchange.decodeWhole?.(body) ?? [];
+  const closing = exchange.finish();
+  return new ReadyAnswer([
+    answer.start(headersForClient(headers)),
+    answer.chunk(payloads, false),
+    answer.chunk(closing, true),
+    answer.finish(exchange.outcome()),
+  ]);
 }
 
 /** The answers to several requests, in their order; the first failure stops the rest. */
@@ -101,121 +117,11 @@ async function allOf<T, R>(requests: readonly T[], ask: (request: T) => Promise<
   return answers;
 }
 
-/** Yields the events of a stream, and frees its connection at the end. */
-async function* streamed(
-  config: AdapterConfig,
-  exchange: Exchange,
-  response: UpstreamAnswer,
-  provider: Provider,
-  answer: InferAnswer,
-): AsyncGenerator<InferResponse> {
-  const splitter = createSplitter(exchange.framing, config.maxEventBytes);
-  const start = () => answer.start(headersForClient(response.headers));
-  try {
-    let complete = false;
-    while (exchange.progress !== "closed") {
-      const pieces = await (exchange.progress === "closing" ? within(trailerMs, response.read()) : response.read());
-      complete = pieces === undefined;
-      if (pieces === undefined || pieces === "late") break;
-      const payloads: Uint8Array[] = [];
-      const failure = decodePieces(splitter, exchange, pieces, payloads);
-      if (payloads.length > 0) {
-        if (!answer.started) yield start();
-        yield answer.chunk(payloads, false);
-      }
-      if (failure !== undefined) throw failure.error;
-    }
-    // A trailer that is late may be half of an event so far.
-    const unfinished = complete ? splitter.end() : undefined;
-    const rest = unfinished === undefined ? [] : decodeRest(exchange, unfinished, provider);
-    const closing = exchange.finish();
-    response.release();
-    if (!answer.started) yield start();
-    if (rest.length > 0) yield answer.chunk(rest, false);
-    yield answer.chunk(closing, true);
-    yield answer.finish(exchange.outcome());
-  } finally {
-    response.cancel();
-  }
-}
-
-/**
- * Adds the payloads of what has come. A failure is returned with those before it already added: a network read may hold
- * the last words of an answer and the error behind them.
- */
-function decodePieces(
-  splitter: Splitter,
-  exchange: Exchange,
-  pieces: readonly Uint8Array[],
-  payloads: Uint8Array[],
-): { readonly error: unknown } | undefined {
-  try {
-    for (const piece of pieces) {
-      const events = splitter.push(piece);
-      if (events.length === 0) continue;
-      const passed = exchange.passEvents?.(events);
-      if (passed !== undefined) payloads.push(...passed);
-      else for (const event of events) payloads.push(...exchange.decodeEvents([event]));
-    }
-    return undefined;
-  } catch (error) {
-    return { error };
-  }
-}
-
-function createSplitter(framing: Framing | undefined, maxEventBytes: number): Splitter {
-  if (framing === "ndjson") return new NdjsonSplitter(maxEventBytes);
-  return framing === "aws-eventstream" ? new AwsEventStreamSplitter(maxEventBytes) : new SseSplitter(maxEventBytes);
-}
-
-/** What came behind the last blank line may be a whole event whose blank line is missing, or half of one. */
-function decodeRest(exchange: Exchange, event: Uint8Array, provider: Provider): Uint8Array[] {
-  try {
-    return exchange.decodeEvents([event]);
-  } catch (error) {
-    throw malformedAnswer(provider.id, "the stream ended in the middle of an event", error);
-  }
-}
-
 /** Types that are certainly no event stream; others may be one under a wrong name. */
 const notAStream = new Set(["application/json", "text/html", "application/problem+json"]);
-
-function mediaType({ headers }: UpstreamAnswer): string {
-  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-}
 
 /** The status counts, whatever becomes of the body. */
 async function failedAnswer(provider: Provider, response: UpstreamAnswer): Promise<Error> {
   const { body } = await readBody(response, maxErrorBytes).catch(() => ({ body: new Uint8Array() }));
   return upstreamError(provider.classifyError(response.status, response.headers, body));
-}
-
-/** Reads a body up to a limit; what is beyond it is left alone. */
-async function readBody(response: UpstreamAnswer, limit: number): Promise<{ body: Uint8Array; complete: boolean }> {
-  const read: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const pieces = await response.read();
-    if (pieces === undefined) return { body: joined(read), complete: true };
-    for (const piece of pieces) {
-      read.push(piece);
-      bytes += piece.length;
-    }
-    if (bytes > limit) return { body: joined(read).subarray(0, limit), complete: false };
-  }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [only] = pieces;
-  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
-}
-
-/** The value, or `late` where it takes longer. */
-async function within<T>(ms: number, value: Promise<T>): Promise<T | "late"> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([value, sleep(ms, "late" as const, { signal: timer.signal })]);
-  } finally {
-    timer.abort();
-  }
 }

@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher } from "undici";
+import type { Cancellation } from "./cancellation.ts";
 import type { AdapterConfig } from "./config.ts";
 import { decodeAnswer } from "./content-decoding.ts";
 import type { UpstreamRequest } from "./provider.ts";
@@ -10,7 +11,7 @@ export interface UpstreamAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /**
    * Waits for the next pieces of the body and returns all there are by then; undefined at its end. Rejects with what went
-   * wrong underneath, or with the signal's reason. One read at a time.
+   * wrong underneath, or with the reason of the cancellation. One read at a time.
    */
   read(): Promise<Uint8Array[] | undefined>;
   /**
@@ -24,7 +25,7 @@ export interface UpstreamAnswer {
 /** The way to the providers. */
 export interface Upstream {
   /** Sends a request; resolves with the head of the answer, whatever its status. Redirects are not followed. */
-  send(request: UpstreamRequest, signal: AbortSignal): Promise<UpstreamAnswer>;
+  send(request: UpstreamRequest, cancellation: Cancellation): Promise<UpstreamAnswer>;
   /** Takes no more requests, waits for those in flight and closes the connections. */
   close(): Promise<void>;
 }
@@ -54,16 +55,16 @@ export function createUpstream(config: AdapterConfig): Upstream {
   });
   const addresses = new Map<string, Address>();
   return {
-    async send(request, signal) {
-      signal.throwIfAborted();
+    async send(request, cancellation) {
+      if (cancellation.aborted) throw cancellation.reason;
       const { origin, path } = addresses.get(request.url) ?? remember(addresses, request.url);
-      const call = new UpstreamCall(signal);
+      const call = new UpstreamCall(cancellation);
       const options = {
         origin,
         path,
         method: request.method,
         headers: { ...request.headers, "accept-encoding": "identity" },
-        body: request.body,
+        body: request.method === "GET" ? null : request.body,
       };
       agent.dispatch(options, call);
       await call.head;
@@ -100,7 +101,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   status = 0;
   headers: Readonly<Record<string, string>> = {};
   readonly head: Promise<void>;
-  readonly #signal: AbortSignal;
+  readonly #cancellation: Cancellation;
   readonly #resolveHead: () => void;
   readonly #rejectHead: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | undefined;
@@ -112,13 +113,13 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   #failure: { readonly error: unknown } | undefined;
   #linger: NodeJS.Timeout | undefined;
 
-  constructor(signal: AbortSignal) {
+  constructor(cancellation: Cancellation) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.head = promise;
     this.#resolveHead = resolve;
     this.#rejectHead = reject;
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#onAbort, { once: true });
+    this.#cancellation = cancellation;
+    cancellation.onAbort(this.#onAbort);
   }
 
   async read(): Promise<Uint8Array[] | undefined> {
@@ -143,7 +144,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     if (this.#released) return;
     this.#released = true;
     this.#pieces = [];
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#cancellation.onAbort(undefined);
     if (this.#ended || this.#failure !== undefined) return;
     this.#linger = setTimeout(() => this.#controller?.abort(new Error("nobody reads the answer")), lingerMs);
     this.#linger.unref();
@@ -154,25 +155,20 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     if (this.#released || this.#ended || this.#failure !== undefined) return;
     this.#released = true;
     this.#pieces = [];
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#cancellation.onAbort(undefined);
     this.#controller?.abort(new Error("nobody reads the answer"));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#signal.aborted) controller.abort(abortError(this.#signal));
+    if (this.#cancellation.aborted) controller.abort(abortError(this.#cancellation));
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: NodeJS.Dict<string | string[]>): void {
     // A 1xx head is no answer; the real one follows.
     if (status < 200) return;
     this.status = status;
-    const joined: Record<string, string> = {};
-    for (const name in headers) {
-      const value = headers[name] ?? "";
-      joined[name] = typeof value === "string" ? value : value.join(", ");
-    }
-    this.headers = joined;
+    this.headers = areSingle(headers) ? headers : joined(headers);
     this.#resolveHead();
   }
 
@@ -195,8 +191,8 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
 
   readonly #onAbort = (): void => {
     this.#pieces = [];
-    this.#controller?.abort(abortError(this.#signal));
-    this.#fail(this.#signal.reason);
+    this.#controller?.abort(abortError(this.#cancellation));
+    this.#fail(this.#cancellation.reason);
   };
 
   #fail(error: unknown): void {
@@ -208,7 +204,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
 
   #finish(): void {
     clearTimeout(this.#linger);
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#cancellation.onAbort(undefined);
     this.#notify();
   }
 
@@ -219,6 +215,16 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   }
 }
 
-function abortError(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error("aborted");
+/** Nearly every answer has one value for each name, and needs no copy. */
+function areSingle(headers: NodeJS.Dict<string | string[]>): headers is Record<string, string> {
+  for (const name in headers) if (typeof headers[name] !== "string") return false;
+  return true;
+}
+
+function joined(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value = ""]) => [name, [value].flat().join(", ")]));
+}
+
+function abortError({ reason }: Cancellation): Error {
+  return reason instanceof Error ? reason : new Error("aborted");
 }

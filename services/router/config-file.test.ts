@@ -208,15 +208,34 @@ litellm_settings: {num_retries: 7, request_timeout: 30, drop_params: true, defau
   );
 });
 
+test("a machine's identity is used at Azure where the file says so", () => {
+  const credentialsOf = (settings: string) =>
+    parse(`
+model_list:
+  - {model_name: a, litellm_params: {model: azure/a, api_base: "https://a.test"}}
+  - {model_name: b, litellm_params: {model: azure/b, api_base: "https://a.test", azure_credential: managed_identity}}
+  - {model_name: c, litellm_params: {model: openai/c}}
+litellm_settings: {${settings}}
+`).config.deployments.map(({ settings: given }) => given.azure_credential);
+  assert.deepEqual(credentialsOf("enable_azure_ad_token_refresh: true"), [
+    "DefaultAzureCredential",
+    "managed_identity",
+    undefined,
+  ]);
+  assert.deepEqual(credentialsOf("drop_params: true"), [undefined, "managed_identity", undefined]);
+});
+
 test("the environment: keys, addresses, and what is wrong with them", () => {
   const env = readRouterEnv({
     OPENAI_API_KEY: "k",
     OPENAI_API_BASE: "http://a/v1/",
     OLLAMA_API_BASE: "http://b:11434",
+    GRPC_API_BASE: "grpc://c:50051/",
   });
   assert.equal(env.providers.get("openai")?.credential?.reveal(), "k");
   assert.equal(env.providers.get("openai")?.baseUrl, "http://a/v1");
   assert.equal(env.providers.get("ollama")?.baseUrl, "http://b:11434/v1");
+  assert.equal(env.providers.get("grpc")?.baseUrl, "grpc://c:50051");
   assert.equal(env.providers.get("anthropic")?.credential, undefined);
   assert.throws(() => readRouterEnv({ GROQ_API_BASE: "groq" }), /GROQ_API_BASE must be an http/);
 });

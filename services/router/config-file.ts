@@ -10,8 +10,8 @@ import {
 import { keyWarnings, unbuiltKeys } from "./known-keys.ts";
 import { readDeployment } from "./model-list.ts";
 import { readProviders } from "./provider-list.ts";
-import { createProviderNames } from "./provider-table.ts";
-import type { FallbackTable, ModelAlias, RouterConfig, RouterSettings } from "./router-config.ts";
+import { createProviderNames, type ProviderNames } from "./provider-table.ts";
+import type { DeploymentConfig, FallbackTable, ModelAlias, RouterConfig, RouterSettings } from "./router-config.ts";
 
 const sections = new Set([
   "providers",
@@ -41,12 +41,22 @@ export function parseRouterConfig(document: YamlDocument): { config: RouterConfi
   const deployments = entries.flatMap((entry, index) => readDeployment(document, names, entry, index, warnings) ?? []);
   const config: RouterConfig = {
     providers,
-    deployments,
+    deployments:
+      litellm.enable_azure_ad_token_refresh === true
+        ? deployments.map((deployment) => withMachineIdentity(deployment, names))
+        : deployments,
     aliases: readAliases(router.model_group_alias ?? {}),
     settings: readSettings(router, litellm),
   };
   warnings.push(...fallbackWarnings(config, names));
   return { config, warnings };
+}
+
+/** A deployment at Azure without a key of its own may use whatever identity the machine offers. */
+function withMachineIdentity(deployment: DeploymentConfig, names: ProviderNames): DeploymentConfig {
+  const row = deployment.provider === undefined ? undefined : names.byId(deployment.provider);
+  if (row?.settings?.some(({ name }) => name === "azure_credential") !== true) return deployment;
+  return { ...deployment, settings: { azure_credential: "DefaultAzureCredential", ...deployment.settings } };
 }
 
 function sectionWarnings(

@@ -39,7 +39,10 @@ const price = z
   .nullish();
 const address = z
   .string("expected an http:// or https:// address")
-  .refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ""), "expected an http:// or https:// address")
+  .refine(
+    (value) => /^(?:http|grpc)s?:$/.test(URL.parse(value)?.protocol ?? ""),
+    "expected an http:// or https:// address",
+  )
   .nullish();
 const header = z.union([z.string(), z.number(), z.boolean()], "expected a string").transform(String);
 const headers = z.record(z.string(), header, "expected a mapping of header names to strings").nullish();
@@ -160,7 +163,16 @@ export const routerSettingsSchema = z
   .nullish();
 
 export const litellmSettingsSchema = z
-  .looseObject({ ...fallbackSettings, drop_params: flag, request_timeout: seconds }, "expected a mapping")
+  .looseObject(
+    {
+      ...fallbackSettings,
+      drop_params: flag,
+      request_timeout: seconds,
+      timezone: text,
+      enable_azure_ad_token_refresh: flag,
+    },
+    "expected a mapping",
+  )
   .nullish();
 
 export type LitellmParams = z.output<typeof litellmParamsSchema>;

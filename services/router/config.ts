@@ -60,7 +60,7 @@ function readBaseUrl(row: ProviderRow, env: Environment): string {
   const name = row.baseUrlVariables.find((variable) => text(env, variable) !== undefined);
   const address = name === undefined ? undefined : text(env, name);
   if (address === undefined) return "";
-  if (!/^https?:$/.test(URL.parse(address)?.protocol ?? "")) {
+  if (!/^(?:http|grpc)s?:$/.test(URL.parse(address)?.protocol ?? "")) {
     throw new ConfigurationError(`${name} must be an http:// or https:// address`);
   }
   return providerBaseUrl(row, address);

@@ -11,7 +11,6 @@ import {
   parseObject,
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
-import { replayTwins } from "./anthropic-twins.ts";
 import { compareWithMessage, readChunks, readCompletion } from "./chat-answer.ts";
 import { finishReasons, inputTokensOf, type RecordedMessage, readMessage } from "./recorded-message.ts";
 import { type Recording, type ReplayResult, readRecordings, recordingsFolder, replay } from "./recording.ts";
@@ -20,8 +19,7 @@ import { readSse } from "./sse-reading.ts";
 /**
  * Replays recorded Messages traffic through the provider `anthropic`, without a network: passed through, and answered to
  * a chat completion client. What the recordings hold is read here by code of its own, so that the provider is compared
- * with the recording and not with itself. Run it: `node test/recordings/anthropic.ts [folder]`. Of the twins, requests that
- * two frameworks made for one scenario, not all agree: the frameworks differ in more than the dialect.
+ * with the recording and not with itself. Run it: `node test/recordings/anthropic.ts [folder]`.
  */
 export function replayAnthropic(folder: string = recordingsFolder): ReplayResult[] {
   const exchanges = readRecordings(folder, "anthropic").filter(({ endpoint }) => endpoint === "messages");
@@ -34,7 +32,6 @@ export function replayAnthropic(folder: string = recordingsFolder): ReplayResult
       exchanges.filter(({ response }) => numberOf(response.status) >= 400),
       checkError,
     ),
-    replayTwins(folder, new Map(exchanges.map((exchange) => [exchange.id, exchange]))),
   ];
 }
 

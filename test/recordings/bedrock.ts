@@ -11,7 +11,6 @@ import {
   textOf,
 } from "../../services/provider-adapter/translate/json-reading.ts";
 import { replayBedrockInvoke } from "./bedrock-invoke.ts";
-import { replayBedrockTwins } from "./bedrock-twins.ts";
 import { readChunks, readCompletion } from "./chat-answer.ts";
 import { bytesOf, decode, headersOf } from "./recorded-bedrock.ts";
 import { type RecordedConverse, readConverse } from "./recorded-converse.ts";
@@ -40,7 +39,6 @@ export function replayBedrock(folder: string = recordingsFolder): ReplayResult[]
       checkError,
     ),
     ...replayBedrockInvoke(folder),
-    replayBedrockTwins(folder, new Map(exchanges.map((exchange) => [exchange.id, exchange]))),
   ];
 }
 

@@ -33,3 +33,34 @@ function show(value: JsonValue | undefined): string {
   const text = JSON.stringify(value);
   return text.length > shown ? `${text.slice(0, shown)}…` : text;
 }
+
+/** A place where two values differ; an absent value is undefined. */
+export interface Difference {
+  readonly path: string;
+  readonly theirs: JsonValue | undefined;
+  readonly ours: JsonValue | undefined;
+}
+
+/** Every place where two values differ as JSON. Texts that are JSON themselves are compared as such. */
+export function allDifferences(theirs: JsonValue | undefined, ours: JsonValue | undefined, path: string): Difference[] {
+  if (isObject(theirs) && isObject(ours)) {
+    return [...new Set([...Object.keys(theirs), ...Object.keys(ours)])].flatMap((name) =>
+      allDifferences(theirs[name], ours[name], `${path}.${name}`),
+    );
+  }
+  if (Array.isArray(theirs) && Array.isArray(ours) && theirs.length === ours.length) {
+    return theirs.flatMap((value, index) => allDifferences(value, ours[index], `${path}[${index}]`));
+  }
+  const equal = JSON.stringify(theirs) === JSON.stringify(ours) || sameJson(theirs, ours);
+  return equal ? [] : [{ path, theirs, ours }];
+}
+
+/** The arguments of a call are a text that holds JSON: blanks in it say nothing. */
+function sameJson(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  if (typeof a !== "string" || typeof b !== "string" || !a.startsWith("{") || !b.startsWith("{")) return false;
+  try {
+    return JSON.stringify(JSON.parse(a)) === JSON.stringify(JSON.parse(b));
+  } catch {
+    return false;
+  }
+}

@@ -52,6 +52,7 @@ const endpoints: Readonly<Record<string, { readonly path: string; readonly minim
   rerank: { path: "/v1/rerank", minimal: { query: "Hello", documents: ["Hello"] } },
   "gemini.generateContent": { path: "/v1beta/models/", minimal: { contents: [{ parts: [{ text: "Hello" }] }] } },
   "gemini.streamGenerateContent": { path: "/v1beta/models/", minimal: { contents: [{ parts: [{ text: "Hello" }] }] } },
+  count_tokens: { path: "/v1/messages/count_tokens", minimal: { messages: [{ role: "user", content: "Hello" }] } },
   messages: { path: "/v1/messages", minimal: { max_tokens: 1024, messages: [{ role: "user", content: "Hello" }] } },
 };
 
@@ -80,6 +81,7 @@ export function planExchange(recorded: Recording): Plans {
   const skipped = skippedBecause(recording, endpoint);
   if (skipped !== undefined) return { skipped };
   const upstream = upstreamOf(recording, endpoint);
+  if (upstream === undefined && endpoint === "count_tokens") return { skipped: "its tokens are estimated" };
   if (upstream === undefined) return { skipped: `the provider's row in the catalog has no ${endpoint}` };
   const body = textOf(recording.request.body);
   const recordedBody = body === "" ? undefined : parseObject(body);

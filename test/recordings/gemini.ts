@@ -21,7 +21,6 @@ import {
 } from "../../services/provider-adapter/translate/json-reading.ts";
 import { type ChatAnswer, readChunks, readCompletion } from "./chat-answer.ts";
 import { replayClaudeOnVertex } from "./claude-on-vertex.ts";
-import { replayGeminiTwins } from "./gemini-twins.ts";
 import { hasPartialCalls, type RecordedCandidate, readCandidate, readResponses } from "./recorded-candidates.ts";
 import { type Recording, type ReplayResult, readRecordings, recordingsFolder, replay } from "./recording.ts";
 import { readSse } from "./sse-reading.ts";
@@ -30,8 +29,6 @@ import { readSse } from "./sse-reading.ts";
  * Replays recorded traffic of AI Studio and Vertex AI through their providers, without a network: answered to a chat
  * completion client, as a stream and whole, and the answer sent back as a message of the next request. What the
  * recordings hold is read here by code of its own, so that a provider is compared with the recording and not with itself.
- * Of the twins, requests that two frameworks made for one scenario, not all agree: the frameworks differ in more than the
- * dialect (a forced tool against native JSON, a result told as text, another wording).
  * Run it: `node test/recordings/gemini.ts [folder]`.
  */
 export function replayGemini(folder: string = recordingsFolder): ReplayResult[] {
@@ -55,7 +52,6 @@ function replayHost(folder: string, file: string, provider: Provider): ReplayRes
     replay(`${file} round trip`, answers, (recording) => checkRoundTrip(provider, recording)),
     replay(`${file} error`, failed, (recording) => checkError(provider, recording)),
     replay(`${file} embeddings`, embedded, (recording) => checkEmbeddings(provider, recording)),
-    replayGeminiTwins(folder, file, content),
   ];
 }
 

@@ -55,7 +55,7 @@ function samplePlans(recordings: readonly Recording[]): ExchangePlan[] {
     const plans = planExchange(recording);
     if ("skipped" in plans) continue;
     for (const plan of plans) {
-      if (plan.endpoint === "rerank" || isGenerateContent(plan.endpoint)) continue;
+      if (plan.endpoint === "rerank" || plan.endpoint === "count_tokens" || isGenerateContent(plan.endpoint)) continue;
       const kind = [recording.provider, plan.endpoint, isStream(recording), statusOf(recording) >= 400].join();
       kinds.set(kind, [...(kinds.get(kind) ?? []), plan]);
     }

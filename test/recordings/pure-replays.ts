@@ -2,6 +2,7 @@ import { replayAnthropic } from "./anthropic.ts";
 import { replayAzure } from "./azure.ts";
 import { replayBedrock } from "./bedrock.ts";
 import { replayCohere } from "./cohere.ts";
+import { replayCountTokens } from "./count-tokens.ts";
 import { replayGemini } from "./gemini.ts";
 import { replayOllamaChat } from "./ollama-chat.ts";
 import type { ReplayResult } from "./recording.ts";
@@ -12,6 +13,7 @@ const replays = [
   ["azure", replayAzure],
   ["bedrock", replayBedrock],
   ["cohere", replayCohere],
+  ["all", replayCountTokens],
   ["google", replayGemini],
   ["ollama", replayOllamaChat],
   ["retrieval", replayRetrieval],

@@ -1,5 +1,7 @@
 import { openAiRows } from "#catalog/catalog.ts";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
+import { huggingFaceRow } from "../../services/provider-adapter/providers/huggingface/huggingface-row.ts";
+import { snowflakeRow } from "../../services/provider-adapter/providers/snowflake/snowflake-row.ts";
 import { parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import type { Recording } from "./recording.ts";
 
@@ -24,8 +26,8 @@ const prefixes: Readonly<Record<string, string>> = {
   avian: "openai",
   bedrock: "openai",
   "bedrock-mantle": "bedrock_mantle",
-  chatgpt: "openai",
-  copilot: "openai",
+  chatgpt: "chatgpt",
+  copilot: "github_copilot",
   doubleword: "openai",
   gpustack: "openai",
   "litellm-gateway": "litellm_proxy",
@@ -47,7 +49,12 @@ const operations = {
   responses: "responses",
 } as const;
 
-const rows = new Map(openAiRows().flatMap((row) => [row.id, ...row.aliases].map((name) => [name, row] as const)));
+/** With those that have code of their own and speak OpenAI's format for chats. */
+const rows = new Map(
+  [...openAiRows(), huggingFaceRow, snowflakeRow].flatMap((row) =>
+    [row.id, ...row.aliases].map((name) => [name, row] as const),
+  ),
+);
 
 /** Where the gateway finds an exchange's provider; undefined where it knows none that has the endpoint. */
 export function upstreamOf(recording: Recording, endpoint: string): RecordedUpstream | undefined {
@@ -56,6 +63,10 @@ export function upstreamOf(recording: Recording, endpoint: string): RecordedUpst
   if (isGenerateContent(endpoint)) return googleUpstream(recording);
   if (provider === "anthropic" && endpoint === "messages") {
     return { prefix: provider, id: provider, base: "/v1", path: "/v1/messages", keyHeader: "x-api-key" };
+  }
+  if (provider === "anthropic" && endpoint === "count_tokens") {
+    const path = "/v1/messages/count_tokens";
+    return { prefix: provider, id: provider, base: "/v1", path, keyHeader: "x-api-key" };
   }
   if (provider === "cohere" && endpoint === "rerank") {
     return { prefix: provider, id: provider, base: "", path: pathOf(request), keyHeader: "authorization" };

@@ -1,3 +1,4 @@
+import { replayGoldens } from "./goldens.ts";
 import knownDifferences from "./known-differences.json" with { type: "json" };
 import { replayOfficialClients } from "./official-clients.ts";
 import { replayPurely } from "./pure-replays.ts";
@@ -5,6 +6,8 @@ import { type Recording, readAllRecordings, recordingsFolder } from "./recording
 import { type Account, accountFor } from "./replay-account.ts";
 import { replayExchanges } from "./replay-exchanges.ts";
 import { startReplayStage } from "./replay-stage.ts";
+import { replaySchemas } from "./schemas.ts";
+import { replayTwins } from "./twins.ts";
 
 /**
  * Replays recorded provider traffic, and accounts for every recording.
@@ -15,14 +18,23 @@ import { startReplayStage } from "./replay-stage.ts";
  * completions too: then text, tool calls, finish reason and usage have to be the recorded ones. A stream comes event by
  * event, whole, in pieces of 7 bytes (a long one in 5,000), as its network cut it where that is known, and once it breaks off half-way.
  *
- * Other dialects, and Google's answers to clients of other dialects, go through their provider alone, without a network. The rest is left out, with a reason.
+ * Other dialects, and Google's answers to clients of other dialects, go through their provider alone, without a network.
+ * The rest is left out, with a reason. Twins, one scenario recorded in OpenAI's format and in a provider's own, have to
+ * translate into what the provider accepted, but for what explained-twins.json explains; so have other gateways' examples,
+ * the goldens, with explained-goldens.json. What is answered is valid by OpenAI's description, what is sent to Bedrock and
+ * Mistral by theirs.
  *
  * Run it: `npm run test:recordings [-- folder]`. It exits with 1 where anything differs that known-differences.json,
  * reasons by recording id, does not list.
  */
 export async function replayAll(recordings: readonly Recording[], folder: string = recordingsFolder): Promise<Account> {
   const began = performance.now();
-  const pure = replayPurely(folder);
+  const pure = [
+    ...replayPurely(folder),
+    ...replayTwins(folder, recordings),
+    ...replayGoldens(folder),
+    ...replaySchemas(recordings, folder),
+  ];
   const stage = await startReplayStage(recordings);
   try {
     const gateway = await replayExchanges(stage, recordings);

@@ -50,6 +50,24 @@ export async function readLedgers(em: SqlEntityManager, scopes: readonly string[
   return new Map(found.map((row) => [row.scope, toLedger(row)]));
 }
 
+/** The dearest ledgers of a kind of scopes, by scope, the dearest first. Limits of one model or window are left out. */
+export async function readTopLedgers(
+  em: SqlEntityManager,
+  kind: string,
+  nowMs: number,
+  limit: number,
+): Promise<Map<string, Ledger>> {
+  const found = await rows<LedgerRow>(
+    em,
+    `select ${ledgerColumns} from accounting.ledger
+     where starts_with(scope, $1 || ':') and scope not like '%|%' and spent_nano_usd > 0
+       and (window_end is null or window_end > to_timestamp($2::double precision / 1000))
+     order by spent_nano_usd desc, scope limit $3`,
+    [kind, nowMs, limit],
+  );
+  return new Map(found.map((row) => [row.scope, toLedger(row)]));
+}
+
 function toLedger(row: LedgerRow): Ledger {
   const window = { startMs: row.start_ms, endMs: row.end_ms ?? undefined };
   return { spent: BigInt(row.spent), window, duration: row.duration };

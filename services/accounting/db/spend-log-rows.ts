@@ -50,14 +50,18 @@ const typedColumns = Object.entries(columnTypes)
 
 /** Inserts records and returns the ids of those that were not there yet. Partitions for their days must exist. */
 export async function insertSpendLogs(em: SqlEntityManager, records: readonly ReadUsage[]): Promise<Set<string>> {
-  const inserted = await rows<{ record_id: string }>(
+  // The ids come as one text: a row for each would cost the driver more than everything else about it.
+  const [inserted] = await rows<{ ids: string | null }>(
     em,
-    `insert into accounting.spend_log (${columns})
-     select ${columns} from json_to_recordset($1::json) as r(${typedColumns}) order by day, record_id
-     on conflict do nothing returning record_id`,
+    `with inserted as (
+       insert into accounting.spend_log (${columns})
+       select ${columns} from json_to_recordset($1::json) as r(${typedColumns}) order by day, record_id
+       on conflict do nothing returning record_id
+     )
+     select string_agg(record_id::text, ' ') as ids from inserted`,
     [JSON.stringify(records.map((record) => record.row))],
   );
-  return new Set(inserted.map((row) => row.record_id));
+  return new Set(inserted?.ids?.split(" "));
 }
 
 /** Keeps an event that cannot be a row. The same event twice is kept once. */

@@ -19,7 +19,11 @@ import { ledgerAt } from "../ledger.ts";
 const maxScopes = 1000;
 
 /** Answers the spend of scopes. A window that is over counts as reset, whether anybody wrote that down yet or not. */
-export function getSpendRoute({ database, clock }: AccountingContext): ServiceImpl<typeof SpendService>["getSpend"] {
+export function getSpendRoute({
+  database,
+  clock,
+  config,
+}: AccountingContext): ServiceImpl<typeof SpendService>["getSpend"] {
   return async (request) => {
     if (request.scopes.length > maxScopes) {
       throw gatewayError(Reason.INVALID_REQUEST, `at most ${maxScopes} scopes`, { param: "scopes" });
@@ -37,7 +41,7 @@ export function getSpendRoute({ database, clock }: AccountingContext): ServiceIm
       );
       const spends = scopes.map((scope) => {
         const stored = ledgers.get(scope);
-        const ledger = stored && ledgerAt(stored, nowMs);
+        const ledger = stored && ledgerAt(stored, nowMs, config.timeZone);
         return create(ScopeSpendSchema, {
           scope,
           spentNanoUsd: ledger?.spent ?? 0n,

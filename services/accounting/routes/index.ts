@@ -8,6 +8,7 @@ import type { Notices } from "../notices.ts";
 import { getSpendRoute } from "./get-spend.ts";
 import { leaseRoute } from "./lease.ts";
 import { listSpendLogsRoute } from "./list-spend-logs.ts";
+import { listSpendersRoute } from "./list-spenders.ts";
 import { releaseRoute } from "./release.ts";
 import { setSpendRoute } from "./set-spend.ts";
 
@@ -18,8 +19,8 @@ export function accountingRoutes(
   telemetry: AccountingTelemetry,
 ): Implementation[] {
   const { database, clock, config } = context;
-  const { leaseTtlMs, rateHoldMs } = config;
-  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs });
+  const { leaseTtlMs, rateHoldMs, timeZone } = config;
+  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs, timeZone });
   return [
     implement(QuotaService, {
       lease: leaseRoute(desk, context, notices, telemetry),
@@ -27,6 +28,7 @@ export function accountingRoutes(
     }),
     implement(SpendService, {
       getSpend: getSpendRoute(context),
+      listSpenders: listSpendersRoute(context),
       setSpend: setSpendRoute(context, notices),
       listSpendLogs: listSpendLogsRoute(context),
     }),

@@ -11,7 +11,7 @@ import type { Notices } from "../notices.ts";
 
 /** Sets the spend of a scope's current window. What the routers hold of it stays reserved. */
 export function setSpendRoute(
-  { database, clock }: AccountingContext,
+  { database, clock, config }: AccountingContext,
   notices: Notices,
 ): ServiceImpl<typeof SpendService>["setSpend"] {
   return async (request) => {
@@ -23,7 +23,7 @@ export function setSpendRoute(
         await insertLedgers(em, [scope]);
         const locked = (await lockLedgers(em, [scope])).get(scope);
         if (locked === undefined) throw new Error("a ledger that was just made is missing");
-        const current = ledgerAt(locked, clock());
+        const current = ledgerAt(locked, clock(), config.timeZone);
         await writeLedgers(em, new Map([[scope, { ...current, spent }]]));
         return current.spent;
       });

@@ -1,6 +1,7 @@
 import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
@@ -9,6 +10,7 @@ import { deleteKeys } from "./delete-keys.ts";
 import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
+import { listKeySpend, listUserSpend } from "./list-spend.ts";
 import { tagRoutes } from "./tag/index.ts";
 import { updateKey } from "./update-key.ts";
 import { userRoutes } from "./user/index.ts";
@@ -21,6 +23,10 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
       updateKey: updateKey(context),
       getKeyInfo: getKeyInfo(context),
       deleteKeys: deleteKeys(context),
+    }),
+    implement(SpendReportService, {
+      listKeySpend: listKeySpend(context),
+      listUserSpend: listUserSpend(context),
     }),
     userRoutes(context),
     budgetRoutes(context),

@@ -71,6 +71,10 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
       await database.em().execute("select 1");
       return { spends: scopes.map((scope) => ({ scope, spentNanoUsd: spent.get(scope) ?? 0n })) };
     },
+    listSpenders({ kind }: { kind: string }) {
+      const spends = [...spent].filter(([scope]) => scope.startsWith(`${kind}:`));
+      return { spends: spends.map(([scope, spentNanoUsd]) => ({ scope, spentNanoUsd })) };
+    },
     async setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
       await database.em().execute("select 1");
       const previousNanoUsd = spent.get(scope) ?? 0n;

@@ -10,6 +10,7 @@ import {
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
 import type { Unsubscribe } from "./bus.ts";
+import { packHeader, unpackEvents } from "./event-pack.ts";
 
 export interface DurableConsumer<S extends DescMessage> {
   readonly schema: S;
@@ -18,7 +19,10 @@ export interface DurableConsumer<S extends DescMessage> {
   readonly log: Logger;
 }
 
+/** Events that are handled together; a pack is never split. */
 const maxBatch = 500;
+/** Messages that are fetched ahead, each of up to a pack's events. */
+const maxMessages = 128;
 const redeliverAfterMs = 1000;
 const restartAfterMs = 1000;
 
@@ -76,7 +80,7 @@ async function consumeOnce<S extends DescMessage>(
   const source = await jetstream(connection).consumers.get(stream, consumer.group);
   const batches = createBatcher(consumer);
   const messages: ConsumerMessages = await source.consume({
-    max_messages: 2 * maxBatch,
+    max_messages: maxMessages,
     abort_on_missing_resource: true,
     callback: (message) => batches.add(message),
   });
@@ -92,15 +96,25 @@ async function consumeOnce<S extends DescMessage>(
   }
 }
 
-/** Hands messages on in batches, one batch at a time: what arrives while one is handled becomes the next. */
+/** A message and the events in it. */
+interface Received<S extends DescMessage> {
+  readonly message: JsMsg;
+  readonly events: readonly MessageShape<S>[];
+}
+
+/** Hands events on in batches, one batch at a time: what arrives while one is handled becomes the next. */
 function createBatcher<S extends DescMessage>(consumer: DurableConsumer<S>) {
-  let pending: JsMsg[] = [];
+  const pending: Received<S>[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
     while (pending.length > 0) {
-      const batch = pending.slice(0, maxBatch);
-      pending = pending.slice(maxBatch);
+      let events = 0;
+      const full = pending.findIndex((received) => {
+        events += received.events.length;
+        return events >= maxBatch;
+      });
+      const batch = pending.splice(0, full < 0 ? pending.length : full + 1);
       await handle(consumer, batch);
     }
     running = undefined;
@@ -108,7 +122,7 @@ function createBatcher<S extends DescMessage>(consumer: DurableConsumer<S>) {
 
   return {
     add(message: JsMsg): void {
-      pending.push(message);
+      pending.push({ message, events: read(consumer, message) });
       running ??= Promise.resolve().then(drain);
     },
     async idle(): Promise<void> {
@@ -117,27 +131,33 @@ function createBatcher<S extends DescMessage>(consumer: DurableConsumer<S>) {
   };
 }
 
-async function handle<S extends DescMessage>(consumer: DurableConsumer<S>, batch: readonly JsMsg[]): Promise<void> {
-  const events: MessageShape<S>[] = [];
-  const readable: JsMsg[] = [];
-  for (const message of batch) {
-    try {
-      events.push(fromBinary(consumer.schema, message.data));
-      readable.push(message);
-    } catch (error) {
-      consumer.log.error("unreadable event dropped", { event: consumer.schema.typeName, error: errorText(error) });
-      message.term();
-    }
-  }
+async function handle<S extends DescMessage>(
+  consumer: DurableConsumer<S>,
+  batch: readonly Received<S>[],
+): Promise<void> {
+  const events = batch.flatMap((received) => received.events);
   try {
     if (events.length > 0) await consumer.handler(events);
-    for (const message of readable) message.ack();
+    for (const { message } of batch) message.ack();
   } catch (error) {
     consumer.log.warn("events will be delivered again", {
       event: consumer.schema.typeName,
       count: events.length,
       error: errorText(error),
     });
-    for (const message of readable) message.nak(redeliverAfterMs);
+    for (const { message } of batch) message.nak(redeliverAfterMs);
+  }
+}
+
+/** The events of a message: one, or a pack. What cannot be read is dropped: no delivery would make it readable. */
+function read<S extends DescMessage>({ schema, log }: DurableConsumer<S>, message: JsMsg): MessageShape<S>[] {
+  const drop = (error: unknown) =>
+    log.error("unreadable event dropped", { event: schema.typeName, error: errorText(error) });
+  if (message.headers?.get(packHeader.name) === packHeader.value) return unpackEvents(schema, message.data, drop);
+  try {
+    return [fromBinary(schema, message.data)];
+  } catch (error) {
+    drop(error);
+    return [];
   }
 }

@@ -1,9 +1,10 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
-import { connect, type NatsConnection, type Subscription } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
 import type { EventBus, Unsubscribe } from "./bus.ts";
+import { packEvents, packHeader } from "./event-pack.ts";
 import { consumeDurable, streamName } from "./nats-consumer.ts";
 
 export interface NatsOptions {
@@ -63,8 +64,11 @@ export class NatsBus implements EventBus {
     if (this.#connection === undefined || !this.connected) throw new Error("NATS is not connected");
     await this.#ensureStream(this.#connection, schema);
     const client = jetstream(this.#connection, { timeout: 5000 });
+    const packed = headers();
+    packed.set(packHeader.name, packHeader.value);
     try {
-      await Promise.all(messages.map((message) => client.publish(schema.typeName, toBinary(schema, message))));
+      const packs = packEvents(schema, messages);
+      await Promise.all(packs.map((pack) => client.publish(schema.typeName, pack, { headers: packed })));
     } catch (error) {
       this.#streams.delete(schema.typeName);
       throw error;

@@ -57,11 +57,11 @@ export class HandlerCall implements HandlerContext {
     return `/${this.service.typeName}/${this.method.name}`;
   }
 
-  /** Aborts when the call is canceled, when its deadline passes, and when it ends. */
+  /** Aborts when the call is canceled and when its deadline passes; not when it ends, which would cost every call. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#failure !== undefined || this.#ended) this.#controller.abort(this.#failure ?? ended);
+      if (this.#failure !== undefined) this.#controller.abort(this.#failure);
     }
     return this.#controller.signal;
   }
@@ -120,18 +120,15 @@ export class HandlerCall implements HandlerContext {
     this.onFailure?.(error);
   }
 
-  /** The call is over: its timer and listener are freed, and what hangs on its signal stops. */
+  /** The call is over: its timer and listener are freed. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#init.signal?.removeEventListener("abort", this);
-    this.#controller?.abort(this.#failure ?? ended);
+    if (this.#failure !== undefined) this.#controller?.abort(this.#failure);
   }
 }
-
-/** The reason of a signal whose call ended well. Made once: an error is dear, and nobody reads this one's stack. */
-const ended = new Error("the call has ended");
 
 function expire(call: HandlerCall): void {
   call.fail(deadlineError());

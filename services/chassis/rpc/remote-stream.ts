@@ -3,6 +3,7 @@ import { fromBinary, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { endStreamFromJson } from "@connectrpc/connect/protocol-connect";
 import { compressedFlag, EnvelopeReader, endStreamFlag } from "./connect-wire.ts";
+import type { ReadyIterator } from "./ready.ts";
 import { headersOf, RemoteCall, type RemoteCallInit } from "./remote-call.ts";
 
 /** Messages held for a slow reader before the sender is stopped, and how few of them start it again. */
@@ -14,7 +15,7 @@ const pauseAtBytes = 1024 * 1024;
 const finished: IteratorResult<Message, undefined> = { done: true, value: undefined };
 
 /** A server-streaming call through a channel. `return()` cancels it, which the server sees at once. */
-export class RemoteStream extends RemoteCall implements AsyncIterableIterator<Message, undefined> {
+export class RemoteStream extends RemoteCall implements ReadyIterator<Message> {
   readonly #reader: EnvelopeReader;
   #queue: Message[] = [];
   #head = 0;
@@ -40,25 +41,28 @@ export class RemoteStream extends RemoteCall implements AsyncIterableIterator<Me
       const later = () => this.next();
       return this.#pending.then(later, later);
     }
-    const value = this.#queue[this.#head];
-    if (value !== undefined) {
-      this.#head++;
-      if (this.#head === this.#queue.length) this.#drained();
-      else if (this.#paused && this.#queue.length - this.#head <= resumeAt) this.#resume();
-      return Promise.resolve({ done: false, value });
-    }
+    const ready = this.ready();
+    if (ready !== undefined) return Promise.resolve(ready);
     if (this.#error !== undefined) {
       const error = this.#error;
       this.#error = undefined;
       this.#ended = true;
       return Promise.reject(error);
     }
-    if (this.#ended) return Promise.resolve(finished);
     this.#pending = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     return this.#pending;
+  }
+
+  ready(): IteratorResult<Message, undefined> | undefined {
+    const value = this.#queue[this.#head];
+    if (value === undefined) return this.#ended && this.#error === undefined ? finished : undefined;
+    this.#head++;
+    if (this.#head === this.#queue.length) this.#drained();
+    else if (this.#paused && this.#queue.length - this.#head <= resumeAt) this.#resume();
+    return { done: false, value };
   }
 
   return(): Promise<IteratorResult<Message, undefined>> {

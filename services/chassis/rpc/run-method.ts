@@ -2,6 +2,7 @@ import { create, type DescMethod, isMessage, type Message } from "@bufbuild/prot
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { thrownError } from "./call-errors.ts";
 import type { HandlerCall } from "./handler-call.ts";
+import { type ReadyIterator, readyStep } from "./ready.ts";
 
 /** The code of one RPC, its types erased: the method's descriptor says what goes in and out. */
 export type MethodCode = (request: Message, context: HandlerContext) => unknown;
@@ -52,7 +53,7 @@ const finished: IteratorResult<Message, undefined> = { done: true, value: undefi
  * Runs a server-streaming method. A failure from outside rejects the waiting `next()` at once, also while the code
  * ignores its signal. `return()` cancels the call; neither waits for the code, which may hang for ever.
  */
-export class MethodStream implements AsyncIterableIterator<Message, undefined> {
+export class MethodStream implements ReadyIterator<Message> {
   readonly #call: HandlerCall;
   readonly #iterator: AsyncIterator<unknown> | undefined;
   #pending: Promise<IteratorResult<Message, undefined>> | undefined;
@@ -102,6 +103,18 @@ export class MethodStream implements AsyncIterableIterator<Message, undefined> {
     return pending;
   }
 
+  ready(): IteratorResult<Message, undefined> | undefined {
+    if (this.#iterator === undefined || this.#pending !== undefined || this.#error !== undefined) return undefined;
+    if (this.#done) return finished;
+    try {
+      const step = readyStep(this.#iterator);
+      return step === undefined ? undefined : this.#accept(step);
+    } catch (thrown) {
+      this.#onThrown(thrown);
+      return undefined;
+    }
+  }
+
   return(): Promise<IteratorResult<Message, undefined>> {
     if (!this.#done) this.#call.cancel();
     this.#error = undefined;
@@ -112,21 +125,25 @@ export class MethodStream implements AsyncIterableIterator<Message, undefined> {
   readonly #onResult = (result: IteratorResult<unknown>): void => {
     const resolve = this.#resolve;
     if (resolve === undefined) return;
-    if (result.done === true) {
-      this.#settle();
-      this.#done = true;
-      this.#call.end();
-      resolve(finished);
-      return;
-    }
     try {
-      const value = messageOf(this.#call.method, result.value);
+      const step = this.#accept(result);
       this.#settle();
-      resolve(value === result.value ? (result as IteratorYieldResult<Message>) : { done: false, value });
+      resolve(step);
     } catch (thrown) {
       this.#onThrown(thrown);
     }
   };
+
+  /** What the implementation has yielded, completed. Throws where it is no message. */
+  #accept(result: IteratorResult<unknown>): IteratorResult<Message, undefined> {
+    if (result.done === true) {
+      this.#done = true;
+      this.#call.end();
+      return finished;
+    }
+    const value = messageOf(this.#call.method, result.value);
+    return value === result.value ? (result as IteratorYieldResult<Message>) : { done: false, value };
+  }
 
   readonly #onThrown = (thrown: unknown): void => {
     this.#fail(thrownError(thrown));

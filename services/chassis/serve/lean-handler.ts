@@ -106,7 +106,9 @@ async function answerStream(
   const writer = new EnvelopeWriter(response, () => call.metadata.header);
   let error: ConnectError | undefined;
   try {
-    for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+    for (;;) {
+      const next = stream.ready() ?? (await stream.next());
+      if (next.done === true) break;
       const slow = writer.write(toBinary(method.output, next.value));
       if (slow !== undefined) await slow;
     }

@@ -62,7 +62,7 @@ function toRoute(
 }
 
 /** LiteLLM's groups: what reads is `info_routes`, what changes `management_routes`, and some prefixes have their own. */
-function groupsOf(method: DescMethodUnary, path: string): string[] {
+export function groupsOf(method: DescMethodUnary, path: string): string[] {
   const reads = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
   const groups = ["management_routes"];
   if (reads) groups.push("info_routes");
@@ -81,7 +81,7 @@ interface Target {
 
 async function transcode(context: EdgeContext, target: Target, call: HttpCall, principal: Principal): Promise<void> {
   const { binding, method, rule, parameter } = target;
-  const caller = adminCaller(principal, call);
+  const caller = adminCaller(principal, call.request.headers, call.request.socket.remoteAddress ?? "");
   checkAccess(rule, caller);
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;

@@ -1,11 +1,16 @@
+import { type Implementation, implement } from "#chassis/service.ts";
+import { ChatService } from "#gen/sluice/chat/v1/chat_service_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { ChatParts } from "../chat/run-chat.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Dialect } from "../error-body.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { NamedScopes } from "../named-scopes.ts";
 import { restRoutes } from "../rest/rest-routes.ts";
+import { restRpcs } from "../rest/rest-rpcs.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
+import { createChatCompletion } from "./create-chat-completion.ts";
 import { getModel } from "./get-model.ts";
 import { googleRoutes } from "./google-routes.ts";
 import { listModels } from "./list-models.ts";
@@ -15,7 +20,19 @@ import { runInference } from "./run-inference.ts";
 import { showApiPage, showApiPageFile, showOpenApi } from "./show-api.ts";
 import { showLiveness, showReadiness } from "./show-health.ts";
 import { showMetrics } from "./show-metrics.ts";
+import { streamChatCompletion } from "./stream-chat-completion.ts";
 import { transformRequest } from "./transform-request.ts";
+
+/** The RPCs of the outside. */
+export function createImplementations(parts: ChatParts): readonly Implementation[] {
+  return [
+    implement(ChatService, {
+      createChatCompletion: createChatCompletion(parts),
+      streamChatCompletion: streamChatCompletion(parts),
+    }),
+    ...restRpcs(parts),
+  ];
+}
 
 /** Every path of the outside. What is not here is a 404. */
 export function createRoutes(

@@ -16,6 +16,7 @@ test("anybody may ask which providers there are, and learns what to set and noth
       {
         id: "groq",
         name: "Groq",
+        note: "",
         aliases: [],
         kind: "openai",
         operations: ["chat_completions", "responses", "messages", "generate_content"],

@@ -1,3 +1,4 @@
+import { nextStep } from "#chassis/rpc/ready.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
@@ -35,13 +36,19 @@ export function runInference(
     if (described !== undefined) await described;
     const { stalledClientMs } = config;
     const answer = new Answer({ call, request, events, stalledClientMs, uploadMs, array: arrayOf(call, request) });
+    const responses = clients.inference.infer(request)[Symbol.asyncIterator]();
+    call.onGone(() => responses.return?.());
     try {
-      for await (const { event } of clients.inference.infer(request, { signal: call.signal })) {
-        const caughtUp = answer.take(event);
+      for (;;) {
+        const coming = nextStep(responses);
+        const step = coming instanceof Promise ? await coming : coming;
+        if (step.done === true) break;
+        const caughtUp = answer.take(step.value.event);
         if (caughtUp !== undefined) await caughtUp;
       }
       answer.complete();
     } catch (error) {
+      void responses.return?.();
       answer.fail(error);
     }
   };

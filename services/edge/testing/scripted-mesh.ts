@@ -8,6 +8,7 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
+import type { Implementation } from "#chassis/service.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { type Principal, PrincipalSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
@@ -45,6 +46,8 @@ export interface MeshScript {
 export interface TestEdge {
   readonly url: string;
   readonly port: number;
+  /** Its RPCs, to be served by whoever tests them. */
+  readonly implementations: readonly Implementation[];
   readonly events: EventBus;
   readonly logged: string[];
   /** The requests that reached the router. */
@@ -99,6 +102,7 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    implementations: edge.implementations,
     events,
     logged,
     inferred,

@@ -1,15 +1,19 @@
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { createVerify, generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ConnectError } from "@connectrpc/connect";
 import { findUpstreamError } from "#chassis/errors.ts";
 import { Secret } from "#chassis/secret.ts";
-import type { UpstreamRequest } from "../provider.ts";
+import type { ProviderCall, UpstreamRequest } from "../provider.ts";
 import { providerCall } from "../translate/testing/provider-call.ts";
-import { type AskTokenServer, createGoogleToken } from "./google-token.ts";
+import { createGoogleLibrary } from "./google-library.ts";
+import { createGoogleToken } from "./google-token.ts";
+import type { AskTokenServer } from "./token-server.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const key = {
@@ -85,7 +89,8 @@ test("a refresh token, credentials in a file, and a credential that needs nothin
   } finally {
     await rm(folder, { recursive: true });
   }
-  strictEqual(await authorize(callWith("ya29.token"), request, never), request);
+  const carries: UpstreamRequest = { ...request, headers: { authorization: "Bearer ya29.token" } };
+  strictEqual(await authorize(callWith("ya29.token"), carries, never), carries);
   strictEqual(asked.length, 2);
 });
 
@@ -118,4 +123,75 @@ test("what goes wrong", async () => {
     async () => authorize(callWith(JSON.stringify(key)), request, AbortSignal.abort(new Error("gone"))),
     /gone/,
   );
+});
+
+test("other credentials, and none, are the library's", async () => {
+  const asked: unknown[] = [];
+  const authorize = createGoogleToken(
+    () => 0,
+    () => Promise.reject(new Error("not asked")),
+    async (credential) => {
+      asked.push(credential?.type);
+      return { value: `t${asked.length}`, lifetimeMs: 3_600_000 };
+    },
+  );
+  const headerOf = async (changes: Partial<ProviderCall>) =>
+    (await authorize(providerCall({}, changes), request, never)).headers.authorization;
+  const federated = new Secret(JSON.stringify({ type: "external_account", audience: "a" }));
+  strictEqual(await headerOf({ credential: federated }), "Bearer t1");
+  strictEqual(await headerOf({ credential: federated, baseUrl: "http://own.test" }), "Bearer t1");
+  strictEqual(await headerOf({ credential: undefined }), "Bearer t2");
+  strictEqual(await headerOf({ credential: undefined, baseUrl: "http://own.test" }), undefined);
+  deepStrictEqual(asked, ["external_account", undefined]);
+});
+
+test("what goes wrong in the library", async () => {
+  const failing = (error: Error, credential?: Secret) => {
+    const authorize = createGoogleToken(
+      () => 0,
+      () => Promise.reject(new Error("not asked")),
+      () => Promise.reject(error),
+    );
+    return Promise.resolve(authorize(providerCall({}, { credential }), request, never));
+  };
+  const federated = new Secret('{"type":"external_account"}');
+  await rejects(failing(new Error("no default")), /VERTEXAI_CREDENTIALS/);
+  await rejects(failing(new Error("bad audience"), federated), failsWith(401));
+  await rejects(failing(Object.assign(new Error("x"), { code: "ECONNREFUSED" }), federated), failsWith(503));
+  await rejects(failing(Object.assign(new Error("x"), { status: 502 }), federated), failsWith(503));
+});
+
+test("the library federates an identity and impersonates a service account", async () => {
+  const seen: string[] = [];
+  const server = createServer((asked, response) => {
+    seen.push(`${asked.url} ${asked.headers.authorization ?? ""}`.trim());
+    response.setHeader("content-type", "application/json");
+    const exchanged = { access_token: "federated", expires_in: 3600, token_type: "Bearer" };
+    const impersonated = { accessToken: "impersonated", expireTime: "2100-01-01T00:00:00Z" };
+    response.end(JSON.stringify(asked.url === "/sts" ? exchanged : impersonated));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const folder = await mkdtemp(join(tmpdir(), "google-"));
+  try {
+    const address = server.address();
+    const base = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`;
+    const file = join(folder, "subject");
+    await writeFile(file, "subject");
+    const credential = {
+      type: "external_account",
+      audience: "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+      subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+      token_url: `${base}/sts`,
+      credential_source: { file },
+    };
+    const ask = createGoogleLibrary(Date.now);
+    strictEqual((await ask(credential)).value, "federated");
+    const impersonating = { ...credential, service_account_impersonation_url: `${base}/a:generateAccessToken` };
+    strictEqual((await ask(impersonating)).value, "impersonated");
+    deepStrictEqual(seen, ["/sts", "/sts", "/a:generateAccessToken Bearer federated"]);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+    await rm(folder, { recursive: true });
+  }
 });

@@ -1,90 +1,83 @@
 import { createHash, createSign } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { ConnectError } from "@connectrpc/connect";
-import { upstreamError } from "#chassis/errors.ts";
-import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Authorizer } from "../authorize.ts";
 import { readGoogleCredential } from "../google-credential.ts";
 import type { JsonObject } from "../provider.ts";
-import { numberOf, parseObject, textOf } from "../translate/json-reading.ts";
+import { parseObject, textOf } from "../translate/json-reading.ts";
+import { type AskGoogleLibrary, createGoogleLibrary } from "./google-library.ts";
+import { createTokenCache, type Token } from "./token-cache.ts";
+import { type AskTokenServer, askTokenServer, fetchToken, refusedCredential, tokenFailure } from "./token-server.ts";
 
 const scope = "https://www.googleapis.com/auth/cloud-platform";
 const tokenAddress = "https://oauth2.googleapis.com/token";
-/** How long before its end a token is replaced. */
-const marginMs = 5 * 60 * 1000;
-const maxTokens = 100;
-const timeoutMs = 15_000;
-
-interface Token {
-  readonly value: string;
-  /** In milliseconds since 1970. */
-  readonly refreshAt: number;
-}
-
-/** Posts a form to a token server. */
-export type AskTokenServer = (url: string, form: URLSearchParams) => Promise<{ status: number; body: string }>;
+const server = { provider: "vertex_ai", owner: "Google" };
 
 /**
- * Adds an access token of Google's to requests whose credential is a service account's key or a user's refresh token,
- * https://developers.google.com/identity/protocols/oauth2/service-account. Every other request passes as it is. A token is
- * kept until five minutes before its end, at most 100 of them, and fetched once for all calls that wait for it. `now` is
- * the time in milliseconds since 1970.
+ * Adds an access token of Google's to requests that carry neither token nor key. A service account's key and a user's
+ * refresh token are exchanged here, https://developers.google.com/identity/protocols/oauth2/service-account; other
+ * credentials are Google's library's. Without a credential the token is that of the machine this runs on, at Google's own
+ * address alone. `now` is the time in milliseconds since 1970.
  */
-export function createGoogleToken(now: () => number, ask: AskTokenServer = askTokenServer): Authorizer {
-  const tokens = new Map<string, Token>();
-  const waiting = new Map<string, Promise<Token>>();
-
-  const fetchOnce = (id: string, credentials: string): Promise<Token> => {
-    const asked = waiting.get(id);
-    if (asked !== undefined) return asked;
-    const promise = fetchToken(credentials, now(), ask)
-      .then((token) => {
-        const [oldest] = tokens.keys();
-        if (tokens.size >= maxTokens && oldest !== undefined) tokens.delete(oldest);
-        tokens.set(id, token);
-        return token;
-      })
-      .finally(() => waiting.delete(id));
-    waiting.set(id, promise);
-    return promise;
-  };
-
+export function createGoogleToken(
+  now: () => number,
+  ask: AskTokenServer = askTokenServer,
+  askLibrary: AskGoogleLibrary = createGoogleLibrary(now),
+): Authorizer {
+  const tokens = createTokenCache(now);
   return async (call, request, signal) => {
     const { credentials } = readGoogleCredential(call.credential);
-    if (credentials === "") return request;
-    signal.throwIfAborted();
+    const { authorization, "x-goog-api-key": apiKey } = request.headers;
+    if (authorization !== undefined || apiKey !== undefined) return request;
+    if (credentials === "" && call.baseUrl !== "") return request;
     const id = createHash("sha256").update(credentials).digest("hex");
-    const known = tokens.get(id);
-    const fresh = known !== undefined && now() < known.refreshAt;
-    const token = fresh ? known : await unlessAborted(fetchOnce(id, credentials), signal);
-    return { ...request, headers: { ...request.headers, authorization: `Bearer ${token.value}` } };
+    const token = await tokens(id, () => exchange(credentials, now(), ask, askLibrary), signal);
+    return { ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } };
   };
 }
 
-/** Others may wait for the same token: an aborted call leaves, and the token is fetched all the same. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    signal.addEventListener("abort", leave, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
+async function exchange(
+  credentials: string,
+  nowMs: number,
+  ask: AskTokenServer,
+  askLibrary: AskGoogleLibrary,
+): Promise<Token> {
+  if (credentials === "") return byLibrary(askLibrary, undefined);
+  const key = await readKey(credentials);
+  if (byLibraryAlone.has(textOf(key.type))) return byLibrary(askLibrary, key);
+  const address = textOf(key.token_uri) || tokenAddress;
+  const form = tokenForm(key, address, nowMs);
+  return fetchToken(server, () => ask(address, form), nowMs);
 }
 
-async function fetchToken(credentials: string, nowMs: number, ask: AskTokenServer): Promise<Token> {
-  const key = await readKey(credentials);
-  const address = textOf(key.token_uri) || tokenAddress;
-  const { status, body } = await ask(address, tokenForm(key, address, nowMs)).catch((cause: unknown) => {
-    throw failure("Google's token server cannot be reached", UpstreamErrorKind.CONNECTION, 503, cause);
-  });
-  const answer = parseObject(body) ?? {};
-  const value = textOf(answer.access_token);
-  if (status === 200 && /^[\x21-\x7e]+$/.test(value)) {
-    const lifetimeMs = (numberOf(answer.expires_in) || 3600) * 1000;
-    return { value, refreshAt: nowMs + Math.max(lifetimeMs - marginMs, lifetimeMs / 2) };
+/** The types of credentials that are not exchanged here. */
+const byLibraryAlone = new Set([
+  "external_account",
+  "external_account_authorized_user",
+  "impersonated_service_account",
+  "gdch_service_account",
+]);
+
+async function byLibrary(askLibrary: AskGoogleLibrary, key: JsonObject | undefined): Promise<Token> {
+  try {
+    return await askLibrary(key);
+  } catch (error) {
+    if (key === undefined) {
+      throw refused(
+        "no credential for vertex_ai: set vertex_credentials, VERTEXAI_CREDENTIALS or GOOGLE_APPLICATION_CREDENTIALS",
+      );
+    }
+    if (isOutOfOrder(error)) throw tokenFailure(server.provider, "Google's token server cannot be reached", error);
+    const reason = (error instanceof Error ? error.message : String(error)).slice(0, 200);
+    throw refused(`Google refused the credential of vertex_ai: ${reason}`);
   }
-  if (status >= 500) throw failure(`Google's token server answered ${status}`, UpstreamErrorKind.UNAVAILABLE, 503);
-  const reason = (textOf(answer.error_description) || textOf(answer.error)).slice(0, 200);
-  throw refused(`Google refused the credential of vertex_ai${reason === "" ? "" : `: ${reason}`}`);
+}
+
+/** No connection, no time left, or a status that says the server's fault. */
+function isOutOfOrder(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const status = "status" in error ? Number(error.status) : 0;
+  const code = "code" in error ? String(error.code) : "";
+  return status >= 500 || status === 429 || /^E(?:CONN|TIMEDOUT|AI_AGAIN|NOTFOUND|PIPE|HOST)/.test(code);
 }
 
 /** The credential's JSON, which may lie in a file. */
@@ -110,7 +103,7 @@ function tokenForm(key: JsonObject, address: string, nowMs: number): URLSearchPa
         refresh_token: textOf(key.refresh_token),
       });
     default:
-      throw refused("vertex_credentials is neither a service account's key nor a user's refresh token");
+      throw refused("vertex_credentials is of no type that Google knows");
   }
 }
 
@@ -132,21 +125,6 @@ function base64Url(text: string): string {
   return Buffer.from(text).toString("base64url");
 }
 
-async function askTokenServer(url: string, form: URLSearchParams): Promise<{ status: number; body: string }> {
-  const response = await fetch(url, {
-    method: "POST",
-    body: form,
-    redirect: "error",
-    signal: AbortSignal.timeout(timeoutMs),
-  });
-  return { status: response.status, body: (await response.text()).slice(0, 64 * 1024) };
-}
-
-function refused(message: string): ConnectError {
-  return failure(message, UpstreamErrorKind.AUTHENTICATION, 401);
-}
-
-function failure(message: string, kind: UpstreamErrorKind, httpStatus: number, cause?: unknown): ConnectError {
-  const retryable = kind !== UpstreamErrorKind.AUTHENTICATION;
-  return upstreamError({ kind, httpStatus, provider: "vertex_ai", retryable, message, cause });
+function refused(message: string): Error {
+  return refusedCredential(server.provider, message);
 }

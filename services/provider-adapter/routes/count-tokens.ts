@@ -4,6 +4,7 @@ import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { CountTokensRequest, CountTokensResponseSchema } from "#gen/sluice/inference/v1/request_service_pb.ts";
+import { cancellationOf } from "../cancellation.ts";
 import { callError, malformedAnswer, withoutCredentials } from "../failure.ts";
 import type { TokenCount } from "../provider.ts";
 import { type AdapterCall, readCall } from "../provider-call.ts";
@@ -42,7 +43,7 @@ async function ask(
 ): Promise<number> {
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
   const request = authorize === undefined ? count.request : await authorize(call, count.request, signal);
-  const answer = await upstream.send(request, signal);
+  const answer = await upstream.send(request, cancellationOf(signal));
   try {
     const { status, headers } = answer;
     const body = await readWhole(answer, config.maxBodyBytes);

@@ -5,7 +5,13 @@ import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createSealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
-import { type Finished, Operation, type Started, type TargetSchema } from "#gen/sluice/inference/v1/inference_pb.ts";
+import {
+  type CallerSchema,
+  type Finished,
+  Operation,
+  type Started,
+  type TargetSchema,
+} from "#gen/sluice/inference/v1/inference_pb.ts";
 import { InferenceService, type InferRequestSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { type AdapterConfig, readEnv } from "../config.ts";
@@ -29,6 +35,7 @@ export interface CallSettings {
   readonly body?: unknown;
   readonly target: MessageInitShape<typeof TargetSchema>;
   readonly headers?: Record<string, string>;
+  readonly caller?: MessageInitShape<typeof CallerSchema>;
   readonly signal?: AbortSignal;
   /** Called with the texts of every chunk as it comes. */
   readonly onChunk?: (payloads: readonly string[]) => void;
@@ -86,6 +93,7 @@ export function requestOf(settings: CallSettings): MessageInitShape<typeof Infer
     contentType: "application/json",
     body: typeof body === "string" ? Buffer.from(body) : Buffer.from(JSON.stringify(body)),
     headers: settings.headers ?? {},
+    caller: settings.caller,
     shape: { inputTokens: 7, choices: 1 },
     target: { deployment: "deployment-1", ...settings.target },
   };

@@ -23,3 +23,32 @@ const neutral: Readonly<Record<string, IsNeutral>> = {
 export function withoutCounterpart(...names: readonly string[]): Readonly<Record<string, IsNeutral>> {
   return Object.fromEntries(names.map((name) => [name, neutral[name] ?? (() => false)]));
 }
+
+/**
+ * OpenAI's chat parameters that a model which only continues texts has no word for, each with the values that ask for
+ * nothing.
+ */
+export const beyondText: Readonly<Record<string, IsNeutral>> = {
+  ...withoutCounterpart(
+    "audio",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "store",
+    "top_logprobs",
+    "verbosity",
+    "web_search_options",
+  ),
+  response_format: (value) => isObject(value) && value.type === "text",
+  tools: (value) => Array.isArray(value) && value.length === 0,
+  tool_choice: (value) => value === "none" || value === "auto",
+};

@@ -63,6 +63,10 @@ export function createOverChat(inner: Exchange, provider: ChatProvider, dialect:
       return translate(inner.decodeEvents(upstream));
     },
 
+    ...(inner.decodeWhole === undefined ? {} : { decodeWhole: (body) => translate(inner.decodeWhole?.(body) ?? []) }),
+    ...(inner.followUp === undefined ? {} : { followUp: (body) => inner.followUp?.(body) }),
+    ...(inner.abandon === undefined ? {} : { abandon: () => inner.abandon?.() }),
+
     finish() {
       const rest = translate(inner.finish());
       const closing = dialect.finish(inner.outcome().usage);

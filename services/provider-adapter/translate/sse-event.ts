@@ -18,6 +18,11 @@ export function readEventData(event: Uint8Array): string | undefined {
   return data;
 }
 
+/** The `event:` line of one whole SSE event; empty where it has none. */
+export function eventName(event: Uint8Array): string {
+  return /(?:^|[\r\n])event: ?([^\r\n]*)/.exec(decodeText(event))?.[1]?.trim() ?? "";
+}
+
 /** Frames an event with an `event:` line, as Anthropic does. */
 export function namedEvent(name: string, data: string): Uint8Array {
   return Buffer.from(`event: ${name}\ndata: ${data}\n\n`);

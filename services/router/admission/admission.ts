@@ -50,19 +50,28 @@ export interface Admission {
   readonly recordId: string;
   /** Set where the budget pays for less output than the call may produce: the upstream's limit is lowered to it. */
   readonly outputTokenCap: number | undefined;
-  /** Journals the end, synchronously, charges the wallets, and hands the record to the relay. */
-  settle(end: CallEnd): void;
+  /**
+   * Charges the wallets at once, journals the end and hands the record to the relay. Resolves when the end is in the
+   * journal, before which no client may see it; never rejects.
+   */
+  settle(end: CallEnd): Promise<void>;
   /** The call cost nothing: everything reserved goes back, the request count stays used. */
   void(): void;
+}
+
+/** What ends a call from outside. The signal is made when it is first read, and dear: read it only to wait on it. */
+export interface Cancellable {
+  readonly signal: AbortSignal;
 }
 
 /** Decides whether calls may be made. */
 export interface Admitter {
   /**
-   * Admits a call or throws: BUDGET_EXCEEDED, RATE_LIMITED, UNPRICED (policy), UNAVAILABLE (accounting does not answer).
-   * Answers synchronously where the local wallets suffice.
+   * Admits a call or rejects: BUDGET_EXCEEDED, RATE_LIMITED, UNPRICED (policy), UNAVAILABLE (accounting or the journal's
+   * disk does not answer). Resolves when the call is in the journal: at the end of the turn where the local wallets
+   * suffice, which are charged at once then.
    */
-  admit(request: AdmissionRequest, signal: AbortSignal): Admission | Promise<Admission>;
+  admit(request: AdmissionRequest, context: Cancellable): Promise<Admission>;
   /** Flushes the relay as far as the bus takes it, gives the wallets back. What could not be sent stays in the journal. */
   close(): Promise<void>;
 }

@@ -2,7 +2,6 @@ import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
-import { uuidv7 } from "uuidv7";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
@@ -14,7 +13,7 @@ import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
 import type { OpenCall } from "../journal/segment.ts";
-import type { Admission, AdmissionRequest, Admitter, CallEnd } from "./admission.ts";
+import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
 import { type Claim, claimed } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
@@ -22,6 +21,7 @@ import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from ".
 import { type CallScope, Hold, hasBudget } from "./hold.ts";
 import type { Granted } from "./lease-queue.ts";
 import { LeaseQueues } from "./lease-queues.ts";
+import { createRecordIds } from "./record-ids.ts";
 import { Relay } from "./relay.ts";
 import { limitsOf } from "./wallet.ts";
 import { WalletBook } from "./wallet-book.ts";
@@ -65,6 +65,7 @@ export class WalletAdmitter implements Admitter {
   readonly #options: AdmitterOptions;
   readonly #events: AdmissionEvents;
   readonly #journal: Journal;
+  readonly #newRecordId = createRecordIds();
   readonly #book: WalletBook;
   readonly #queues: LeaseQueues;
   readonly #relay: Relay;
@@ -105,7 +106,7 @@ export class WalletAdmitter implements Admitter {
     this.#adoption = adoptForEver(this.#adoptionOptions(), config.adoptionIntervalMs, this.#stop.signal);
   }
 
-  admit(request: AdmissionRequest, signal: AbortSignal): Admission | Promise<Admission> {
+  async admit(request: AdmissionRequest, context: Cancellable): Promise<Admission> {
     if (this.#closing) throw shuttingDown();
     const claim = this.#claimOf(request);
     const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
@@ -117,13 +118,13 @@ export class WalletAdmitter implements Admitter {
         return this.#begin(request, { hold, outputTokenCap: undefined }, false);
       }
     }
-    return this.#admitLater(request, claim, signal);
+    return this.#admitLater(request, claim, context.signal);
   }
 
   async #admitLater(request: AdmissionRequest, claim: Claim, signal: AbortSignal): Promise<Admission> {
     try {
       const granted = await this.#queues.wait(claim, signal);
-      if (!signal.aborted && !this.#closing) return this.#begin(request, granted, true);
+      if (!signal.aborted && !this.#closing) return await this.#begin(request, granted, true);
       granted.hold.void(this.#options.clock());
       throw signal.aborted ? new ConnectError("the call was cancelled", Code.Canceled) : shuttingDown();
     } catch (error) {
@@ -148,35 +149,45 @@ export class WalletAdmitter implements Admitter {
     return { scopes, ...claimed(estimate), price };
   }
 
-  #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Admission {
+  async #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Promise<Admission> {
     const { owner, clock } = this.#options;
     const now = clock();
     const admitted = { nano: hold.nano, outputTokenCap, settlements: hold.reserved() };
-    const record = recordOfBegin(uuidv7(), owner, request, admitted, now);
+    const record = recordOfBegin(this.#newRecordId(), owner, request, admitted, now);
     let call: OpenCall;
+    this.#inFlight += 1;
     try {
       call = this.#journal.begin(record);
+      await this.#journal.flushed();
     } catch (error) {
-      hold.void(now);
+      this.#inFlight -= 1;
+      hold.void(clock());
       this.#events.journalRefused(error);
       throw gatewayError(Reason.UNAVAILABLE, "The gateway cannot record usage now. Try again.", {
         retryAfterMs: 1000,
         cause: error,
       });
     }
-    this.#inFlight += 1;
     this.#events.admitted(waited);
     return new AdmittedCall(this.#calls, record, call, hold, outputTokenCap);
   }
 
   /** What an admitted call tells its admitter. */
   readonly #calls: CallOwner = {
-    settled: (begin, call, hold, end) => {
+    settled: async (begin, call, hold, end) => {
       const now = this.#options.clock();
-      this.#inFlight -= 1;
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      this.#relay.push(record, call, this.#journalEnd(call, record));
+      let position: JournalPosition | undefined;
+      try {
+        position = this.#journal.end(call, record);
+        await this.#journal.flushed();
+      } catch (error) {
+        position = undefined;
+        this.#events.endNotJournalled(record.recordId, error);
+      }
+      this.#relay.push(record, call, position);
+      this.#inFlight -= 1;
     },
     voided: (call, hold) => {
       this.#inFlight -= 1;
@@ -185,15 +196,6 @@ export class WalletAdmitter implements Admitter {
     },
     misused: (recordId) => this.#options.log.error("a call ended twice", { recordId }),
   };
-
-  #journalEnd(call: OpenCall, record: UsageRecorded): JournalPosition | undefined {
-    try {
-      return this.#journal.end(call, record);
-    } catch (error) {
-      this.#events.endNotJournalled(record.recordId, error);
-      return undefined;
-    }
-  }
 
   #tick(): void {
     this.#queues.tick();
@@ -231,7 +233,7 @@ export class WalletAdmitter implements Admitter {
 }
 
 interface CallOwner {
-  settled(begin: UsageRecorded, call: OpenCall, hold: Hold, end: CallEnd): void;
+  settled(begin: UsageRecorded, call: OpenCall, hold: Hold, end: CallEnd): Promise<void>;
   voided(call: OpenCall, hold: Hold): void;
   misused(recordId: string): void;
 }
@@ -254,8 +256,8 @@ class AdmittedCall implements Admission {
     this.#hold = hold;
   }
 
-  settle(end: CallEnd): void {
-    if (this.#isFirstEnd()) this.#owner.settled(this.#begin, this.#call, this.#hold, end);
+  settle(end: CallEnd): Promise<void> {
+    return this.#isFirstEnd() ? this.#owner.settled(this.#begin, this.#call, this.#hold, end) : Promise.resolve();
   }
 
   void(): void {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorText, type Logger } from "#chassis/log.ts";
 import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { removeOwnerFolder } from "./journal.ts";
+import { removeOwnerFolder } from "./owner-folder.ts";
 import { OwnerLock } from "./owner-lock.ts";
 import { leftRecords } from "./recovery.ts";
 

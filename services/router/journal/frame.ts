@@ -23,11 +23,11 @@ export const frameType = {
 } as const;
 export type FrameType = (typeof frameType)[keyof typeof frameType];
 
-/** Fills in the header of a frame whose payload already stands at `headerLength` of `buffer`. */
-export function sealFrame(buffer: Buffer, type: FrameType, payloadLength: number): void {
-  buffer.writeUInt32LE(payloadLength, 0);
-  buffer[headerLength - 1] = type;
-  buffer.writeUInt32LE(crc32(buffer.subarray(headerLength - 1, headerLength + payloadLength)), 4);
+/** Fills in the header of the frame that lies between two places of `buffer`, its payload already written. */
+export function sealFrame(buffer: Buffer, start: number, end: number, type: FrameType): void {
+  buffer.writeUInt32LE(end - start - headerLength, start);
+  buffer[start + headerLength - 1] = type;
+  buffer.writeUInt32LE(crc32(buffer.subarray(start + headerLength - 1, end)), start + 4);
 }
 
 /** One frame inside a segment. `payload` is a view into the segment's bytes. */

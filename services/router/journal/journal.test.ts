@@ -48,10 +48,34 @@ test("what ended and was not acknowledged is left, and what began is left as int
   assert.equal(left.get(ended.recordId)?.status, UsageStatus.SUCCESS);
 });
 
+test("the frames of one turn are written together, at its end or when somebody must have them", async (context) => {
+  let writes = 0;
+  const { journal, path, log } = open(context, {
+    write: (fd, bytes, offset, length, position) => {
+      writes += 1;
+      return writeSync(fd, bytes, offset, length, position);
+    },
+  });
+  writes = 0;
+  const calls = Array.from({ length: 10 }, () => journal.begin(begunRecord()));
+  assert.equal(writes, 0);
+  await journal.flushed();
+  assert.equal(writes, 1);
+  for (const call of calls) journal.end(call, endedRecord(begunRecord()));
+  journal.void(journal.begin(begunRecord()));
+  assert.equal(writes, 2);
+  await journal.flushed();
+  assert.equal(writes, 2);
+  const frames = [...readSegment(readFileSync(join(path, "00000001.journal")))];
+  assert.equal(frames.length, 22);
+  assert.equal((await readLeft(path, log)).size, 20);
+});
+
 test("a tail torn at any byte loses that frame alone", async (context) => {
   const { folder, journal, path, log, lines } = open(context);
   const records = [begunRecord(), begunRecord(), begunRecord()];
   for (const record of records) journal.end(journal.begin(record), endedRecord(record));
+  journal.flush();
   const whole = join(path, "00000001.journal");
   const bytes = readFileSync(whole);
   const ends = [8, ...[...readSegment(bytes)].map(({ end }) => end)];
@@ -73,7 +97,10 @@ test("a tail torn at any byte loses that frame alone", async (context) => {
 test("a damaged frame loses the rest of its segment, loudly, and no other segment", async (context) => {
   const { journal, path, log, lines, segments } = open(context, { segmentBytes: 1000 });
   const records = Array.from({ length: 20 }, begunRecord);
-  for (const record of records) journal.begin(record);
+  for (const record of records) {
+    journal.begin(record);
+    journal.flush();
+  }
   const first = join(path, segments()[0] ?? "");
   const bytes = readFileSync(first);
   const frames = [...readSegment(bytes)];
@@ -110,6 +137,7 @@ test("a call that stays open is carried forward and found again", async (context
   assert.ok(!segments().includes("00000001.journal"));
   assert.deepEqual([...(await readLeft(path, log)).keys()], [long.recordId]);
   journal.end(call, endedRecord(long));
+  journal.flush();
   assert.equal((await readLeft(path, log)).get(long.recordId)?.status, UsageStatus.SUCCESS);
 });
 
@@ -125,13 +153,17 @@ test("a full disk refuses new calls, keeps what was written whole, and recovers"
   });
   const before = begunRecord();
   const call = journal.begin(before);
+  journal.flush();
   free = 30;
-  assert.throws(() => journal.begin(begunRecord()), /ENOSPC/);
-  assert.throws(() => journal.end(call, endedRecord(before)), /ENOSPC/);
+  journal.begin(begunRecord());
+  journal.end(call, endedRecord(before));
+  await assert.rejects(journal.flushed(), /ENOSPC/);
+  assert.equal(journal.openCalls, 1);
   journal.void({ ...call });
   free = Number.POSITIVE_INFINITY;
   const after = begunRecord();
   journal.end(journal.begin(after), endedRecord(after));
+  await journal.flushed();
   const left = await readLeft(path, log, () => assert.fail("damage"));
   assert.deepEqual([...left.keys()].sort(), [before.recordId, after.recordId].sort());
 });
@@ -141,6 +173,7 @@ test("with fsync the data reaches the disk in the background, over rotations too
   const records = Array.from({ length: 60 }, begunRecord);
   for (const record of records) {
     journal.begin(record);
+    journal.flush();
     if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, 1));
   }
   assert.ok(segments().length > 2);

@@ -1,9 +1,10 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
 import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
-import { OwnerLock } from "./owner-lock.ts";
+import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
+import type { OwnerLock } from "./owner-lock.ts";
 import { ProtoWriter } from "./proto-writer.ts";
 import { writeUsageRecord } from "./record-encoding.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
@@ -14,7 +15,7 @@ export interface JournalOptions {
   /** The process, a UUID minted at its start. */
   readonly owner: string;
   readonly log: Logger;
-  /** When a segment is full; 8 MB. */
+  /** When a segment is full; 8 MB. The turn that fills it is still written there. */
   readonly segmentBytes?: number;
   /**
    * Brings the journal to the disk so often, in milliseconds. Without it a record survives the end of the process at
@@ -25,10 +26,22 @@ export interface JournalOptions {
   readonly write?: WriteBytes;
 }
 
+/** What one flush writes, and what is to be taken back where it fails. */
+interface Group {
+  readonly begun: OpenCall[];
+  readonly ended: { readonly call: OpenCall; readonly segment: Segment }[];
+  written: PromiseWithResolvers<void> | undefined;
+}
+
 /** A place between two frames. */
 export interface JournalPosition {
   readonly segment: Segment;
   readonly offset: number;
+}
+
+/** Where a frame will stand. */
+interface Frame extends JournalPosition {
+  readonly length: number;
 }
 
 /** Older segments beyond this number are emptied by writing their open calls again. */
@@ -36,8 +49,10 @@ const keptSegments = 4;
 
 /**
  * The journal of one process: what it admitted and how it ended, on the local disk before a client can have seen it.
- * Everything is synchronous and goes to the page cache, so a process that is killed at any moment loses nothing; whoever
- * finds the folder without its owner adopts it (adoption.ts).
+ * Frames of one turn of the event loop are written together at its end, because a system call for every frame would cost
+ * more than everything else about it: whoever must not go on before a frame is in the file waits for `flushed()`. Writing
+ * is synchronous and goes to the page cache, so a process that is killed at any moment loses nothing that was flushed;
+ * whoever finds the folder without its owner adopts it (adoption.ts).
  *
  * Segments are deleted oldest first, when no call that began there is open and every `end` there is acknowledged. The
  * order matters: a `void` must not vanish before its `begin`.
@@ -46,10 +61,13 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #path: string;
   readonly #lock: OwnerLock;
-  readonly #writer = new ProtoWriter(4096);
+  /** The frames that are not in the file yet. */
+  readonly #writer = new ProtoWriter(64 * 1024);
   readonly #segments: Segment[] = [];
   readonly #timer: NodeJS.Timeout | undefined;
   #current: Segment;
+  #group: Group = newGroup();
+  #immediate: NodeJS.Immediate | undefined;
   #closed = false;
   #complainedAt = Number.NEGATIVE_INFINITY;
 
@@ -76,32 +94,61 @@ export class Journal {
     return this.#segments.find(({ number }) => number > segment.number);
   }
 
-  /** Writes a call that starts. Throws where the disk refuses: the call must not be made. */
+  /** Takes a call that starts. Throws where it takes none; it may be made once `flushed()` has resolved. */
   begin(record: UsageRecorded): OpenCall {
-    const length = this.#frameOfRecord(frameType.begin, record);
-    const offset = this.#append(length);
-    const call = { recordId: record.recordId, segment: this.#current, offset, length };
-    this.#current.open.add(call);
+    const frame = this.#appendRecord(frameType.begin, record);
+    const call = { recordId: record.recordId, ...frame };
+    call.segment.open.add(call);
+    this.#group.begun.push(call);
     return call;
   }
 
-  /** Writes how a call ended. Throws where the disk refuses; its `begin` then stays until `acked`. */
+  /** Takes how a call ended. Where that throws or `flushed()` rejects, its `begin` stays until `forget`. */
   end(call: OpenCall, record: UsageRecorded): JournalPosition {
-    const offset = this.#append(this.#frameOfRecord(frameType.end, record));
+    const frame = this.#appendRecord(frameType.end, record);
     call.segment.open.delete(call);
-    this.#current.unacked += 1;
-    return { segment: this.#current, offset };
+    frame.segment.unacked += 1;
+    this.#group.ended.push({ call, segment: frame.segment });
+    return frame;
   }
 
-  /** Writes that a call cost nothing. Never throws; a disk that refuses is logged. */
+  /** Resolves when everything taken so far is in the file, at the end of this turn. Rejects where the disk refuses. */
+  flushed(): Promise<void> {
+    if (this.#writer.at === 0) return Promise.resolve();
+    this.#group.written ??= Promise.withResolvers();
+    return this.#group.written.promise;
+  }
+
+  /** Writes everything taken so far. Throws where the disk refuses: then it is as if nothing of it had been taken. */
+  flush(): void {
+    const group = this.#group;
+    const length = this.#writer.at;
+    if (length === 0) return;
+    this.#group = newGroup();
+    this.#writer.at = 0;
+    try {
+      this.#current.append(this.#writer.bytes, length);
+    } catch (error) {
+      for (const { call, segment } of group.ended) {
+        segment.unacked -= 1;
+        call.segment.open.add(call);
+      }
+      for (const call of group.begun) call.segment.open.delete(call);
+      group.written?.reject(error);
+      throw error;
+    }
+    group.written?.resolve();
+  }
+
+  /** Writes at once that a call cost nothing. Never throws; a disk that refuses is logged. */
   void(call: OpenCall): void {
-    this.#appendIds(frameType.void, [call.recordId]);
+    this.#writeIds(frameType.void, [call.recordId]);
     call.segment.open.delete(call);
   }
 
-  /** Writes that the bus has these records, and deletes what is no longer needed. Never throws. */
+  /** Writes at once that the bus has these records, and deletes what is no longer needed. Never throws. */
   acked(recordIds: readonly string[], segments: readonly Segment[]): void {
-    this.#appendIds(frameType.acked, recordIds);
+    this.#writeIds(frameType.acked, recordIds);
     for (const segment of segments) segment.unacked -= 1;
     this.#collect();
   }
@@ -117,6 +164,7 @@ export class Journal {
    */
   close(): void {
     if (this.#closed) return;
+    this.#flushOrComplain();
     this.#closed = true;
     clearInterval(this.#timer);
     const empty = this.#segments.every(({ open, unacked }) => open.size === 0 && unacked === 0);
@@ -126,22 +174,45 @@ export class Journal {
     this.#lock.release();
   }
 
-  #frameOfRecord(type: FrameType, record: UsageRecorded): number {
-    this.#writer.at = headerLength;
+  #appendRecord(type: FrameType, record: UsageRecorded): Frame {
+    const at = this.#open();
     writeUsageRecord(this.#writer, record);
-    return this.#seal(type);
+    return this.#seal(type, at);
   }
 
-  #seal(type: FrameType): number {
-    sealFrame(this.#writer.bytes, type, this.#writer.at - headerLength);
-    return this.#writer.at;
+  /** Begins a frame behind those that wait. Returns where it begins in the writer. */
+  #open(): number {
+    if (this.#closed) throw new Error("the journal is closed");
+    const { at } = this.#writer;
+    if (at === 0 && this.#current.size >= (this.#options.segmentBytes ?? 8 * 1024 * 1024)) this.#rotate();
+    this.#writer.skip(headerLength);
+    return at;
   }
 
-  #appendIds(type: FrameType, recordIds: readonly string[]): void {
-    this.#writer.at = headerLength;
-    for (const id of recordIds) if (id.length === recordIdLength) this.#writer.ascii(id);
+  #seal(type: FrameType, at: number): Frame {
+    const end = this.#writer.at;
+    sealFrame(this.#writer.bytes, at, end, type);
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = undefined;
+      this.#flushOrComplain();
+    });
+    return { segment: this.#current, offset: this.#current.size + at, length: end - at };
+  }
+
+  #writeIds(type: FrameType, recordIds: readonly string[]): void {
     try {
-      this.#append(this.#seal(type));
+      const at = this.#open();
+      for (const id of recordIds) if (id.length === recordIdLength) this.#writer.ascii(id);
+      this.#seal(type, at);
+      this.flush();
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  #flushOrComplain(): void {
+    try {
+      this.flush();
     } catch (error) {
       this.#complain(error);
     }
@@ -153,13 +224,6 @@ export class Journal {
     if (now - this.#complainedAt < 1000) return;
     this.#complainedAt = now;
     this.#options.log.error("the journal refuses a write", { error: errorText(error) });
-  }
-
-  #append(length: number): number {
-    if (this.#closed) throw new Error("the journal is closed");
-    const full = this.#current.size + length > (this.#options.segmentBytes ?? 8 * 1024 * 1024);
-    if (full) this.#rotate();
-    return this.#current.append(this.#writer.bytes, length);
   }
 
   #rotate(): void {
@@ -218,20 +282,6 @@ export class Journal {
   }
 }
 
-/** The folder appears under its name only with its lock taken: an adopter never sees one whose owner just starts. */
-function createOwnerFolder(folder: string, owner: string): OwnerLock {
-  const hidden = join(folder, `.${owner}`);
-  mkdirSync(hidden, { recursive: true, mode: 0o700 });
-  const lock = OwnerLock.tryTake(hidden);
-  if (lock === undefined) throw new Error(`the journal folder of ${owner} is in use`);
-  renameSync(hidden, join(folder, owner));
-  return lock;
-}
-
-/** Renames first, so that nobody finds a folder half removed. Call it with the lock held. */
-export function removeOwnerFolder(folder: string, owner: string): void {
-  if (!existsSync(join(folder, owner))) return;
-  const hidden = join(folder, `.${owner}`);
-  renameSync(join(folder, owner), hidden);
-  rmSync(hidden, { recursive: true, force: true });
+function newGroup(): Group {
+  return { begun: [], ended: [], written: undefined };
 }

@@ -8,6 +8,12 @@ export class ProtoWriter {
     this.at = 0;
   }
 
+  /** Leaves room for bytes that the caller fills in. */
+  skip(length: number): void {
+    this.#reserve(length);
+    this.at += length;
+  }
+
   string(field: number, value: string): void {
     if (value !== "") this.#text(field, value);
   }

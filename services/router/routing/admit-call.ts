@@ -1,20 +1,17 @@
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { Cancellable } from "../admission/admission.ts";
 import { accessDenied, callerAllows } from "../model-rights.ts";
 import type { ModelGroup } from "../registry/registry.ts";
 import { estimateCall } from "./estimate.ts";
 import { ModelCall, type RouterCore } from "./model-call.ts";
 
 /**
- * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Answers at once where the
- * admitter does. What it throws has reserved nothing.
+ * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Where it rejects, nothing is
+ * reserved.
  */
-export function admitCall(
-  core: RouterCore,
-  request: InferRequest,
-  signal: AbortSignal,
-): ModelCall | Promise<ModelCall> {
+export async function admitCall(core: RouterCore, request: InferRequest, context: Cancellable): Promise<ModelCall> {
   const { caller, model } = request;
   if (caller === undefined || !callerAllows(caller, model, core.names)) {
     throw accessDenied(caller, model, core.names);
@@ -23,10 +20,8 @@ export function admitCall(
   if (group === undefined) throw unknownModel(core, model);
   const estimate = estimateCall(request, reachableGroups(core, request, group), core.runtime.now());
   const { callId, operation, stream } = request;
-  const admission = core.admitter.admit({ callId, operation, model, stream, caller, estimate }, signal);
-  return admission instanceof Promise
-    ? admission.then((admitted) => new ModelCall(core, request, group, admitted, signal))
-    : new ModelCall(core, request, group, admission, signal);
+  const admission = await core.admitter.admit({ callId, operation, model, stream, caller, estimate }, context);
+  return new ModelCall(core, request, group, admission, context);
 }
 
 function unknownModel(core: RouterCore, model: string) {

@@ -1,4 +1,5 @@
 import type { Client } from "@connectrpc/connect";
+import { nextStep, readyStep } from "#chassis/rpc/ready.ts";
 import type { Started } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { Deployment } from "../registry/deployment.ts";
@@ -21,7 +22,6 @@ export class Attempt {
   readonly #deployment: Deployment;
   readonly #limits: AttemptLimits;
   readonly #begun: number;
-  readonly #controller = new AbortController();
   readonly #events: AsyncIterator<InferResponse>;
   #timer: NodeJS.Timeout | undefined;
   #expired: string | undefined;
@@ -41,7 +41,7 @@ export class Attempt {
     if (first !== undefined && first < totalMs) {
       this.#arm(first, `no payload within ${first / 1000} seconds`, impatient.firstPayload);
     } else this.#arm(totalMs, `no answer within ${totalMs / 1000} seconds`, impatient.total);
-    this.#events = inference.infer(request, { signal: this.#controller.signal })[Symbol.asyncIterator]();
+    this.#events = inference.infer(request)[Symbol.asyncIterator]();
   }
 
   /** Whether a limit ended it that the client had made shorter than the deployment's own. */
@@ -66,9 +66,9 @@ export class Attempt {
     return { response, started: response.event.value };
   }
 
-  /** Asks for the next event. What comes is for `take`; what this or `take` fails with is for `failed`. */
-  advance(): Promise<IteratorResult<InferResponse>> {
-    return this.#events.next();
+  /** Asks for the next event, which may be there. What comes is for `take`; what either fails with is for `failed`. */
+  advance(): IteratorResult<InferResponse> | Promise<IteratorResult<InferResponse>> {
+    return nextStep(this.#events);
   }
 
   /** The event that came. Throws where the stream is over: an answer ends with Finished. */
@@ -84,7 +84,12 @@ export class Attempt {
   }
 
   /** Lets the adapter end its stream after Finished; whatever it still does is of no interest. */
-  async drain(): Promise<void> {
+  drain(): Promise<void> | undefined {
+    this.#over = readyStep(this.#events)?.done === true;
+    return this.#over ? undefined : this.#drainLater();
+  }
+
+  async #drainLater(): Promise<void> {
     try {
       const { done } = await this.#events.next();
       this.#over = done === true;
@@ -98,7 +103,12 @@ export class Attempt {
     clearTimeout(this.#timer);
     if (this.#over) return;
     this.#over = true;
-    this.#controller.abort();
+    this.#cancel();
+  }
+
+  /** Ends the adapter's stream at once: an event that is waited for rejects. */
+  #cancel(): void {
+    this.#events.return?.().catch(() => undefined);
   }
 
   #arm(ms: number, what: string, impatient: boolean): void {
@@ -107,7 +117,7 @@ export class Attempt {
       () => {
         this.#expired = what;
         this.#cutByClient = impatient;
-        this.#controller.abort();
+        this.#cancel();
       },
       Math.min(ms, maxTimerMs),
     );

@@ -3,7 +3,7 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import type { Finished, Target } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
-import type { Admission, Admitter } from "../admission/admission.ts";
+import type { Admission, Admitter, Cancellable } from "../admission/admission.ts";
 import type { RouterRuntime } from "../context.ts";
 import type { RouterEvents } from "../events.ts";
 import { callerAllows } from "../model-rights.ts";
@@ -42,14 +42,14 @@ type Opened = { readonly opened: InferResponse };
 
 /**
  * One admitted call: its attempts, retries and fallbacks up to the first payload, then its events, and in every case
- * exactly one settlement. A client that hangs up ends it at once, also while nobody asks for the next event.
+ * exactly one settlement. `close` ends it at once, also while an event is waited for.
  */
 export class ModelCall {
   readonly #core: RouterCore;
   readonly #request: InferRequest;
   readonly #primary: ModelGroup;
   readonly #settlement: Settlement;
-  readonly #signal: AbortSignal;
+  readonly #context: Cancellable;
   readonly #deadline: number | undefined;
   #running: Running | undefined;
   /** The last attempt that the client's own time limit ended: its provider may bill for it. */
@@ -57,16 +57,20 @@ export class ModelCall {
   #retries = 0;
   #fallbacks = 0;
 
-  constructor(core: RouterCore, request: InferRequest, primary: ModelGroup, admission: Admission, signal: AbortSignal) {
+  constructor(
+    core: RouterCore,
+    request: InferRequest,
+    primary: ModelGroup,
+    admission: Admission,
+    context: Cancellable,
+  ) {
     this.#core = core;
     this.#request = request;
     this.#primary = primary;
     this.#settlement = new Settlement(request, admission, core.events, core.runtime);
-    this.#signal = signal;
+    this.#context = context;
     const timeout = positiveMs(request.options?.timeout);
     this.#deadline = timeout === undefined ? undefined : core.runtime.now() + timeout;
-    signal.addEventListener("abort", this.#onAbort);
-    if (signal.aborted) this.#onAbort();
   }
 
   /** Tries deployments and groups until one answers; returns its Started. Throws the last failure. */
@@ -80,7 +84,7 @@ export class ModelCall {
       const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, group.name, result.kind);
       if (next === undefined) {
         if (this.#cut === undefined) this.#settlement.void();
-        else this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
+        else await this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
         throw result.error;
       }
       this.#core.events.fellBack(group.name, next.name);
@@ -90,7 +94,7 @@ export class ModelCall {
   }
 
   /** Asks for the next Chunk or Finished. What comes is for `take`; what `take` or this throws is for `failed`. */
-  advance(): Promise<IteratorResult<InferResponse>> {
+  advance(): IteratorResult<InferResponse> | Promise<IteratorResult<InferResponse>> {
     return this.#live().attempt.advance();
   }
 
@@ -101,21 +105,21 @@ export class ModelCall {
     return response;
   }
 
-  /** Ends the call and returns its error. A failure here is final: the client has seen the beginning. */
-  failed(thrown: unknown): ConnectError {
+  /** Ends the call and resolves with its error, recorded. A failure here is final: the client has seen the beginning. */
+  async failed(thrown: unknown): Promise<ConnectError> {
     const running = this.#running;
     if (running === undefined || this.#settlement.done) return this.#aborted();
     const failure = readFailure(running.attempt.failed(thrown), running.deployment);
     this.#noteFailure(failure, running);
-    this.#settlement.breakOff(running, UsageStatus.FAILED);
+    await this.#settlement.breakOff(running, UsageStatus.FAILED);
     return failure.error;
   }
 
-  /** Prices and records the call; after it returns, the client may see the end. */
-  finish(finished: Finished): void {
+  /** Prices and records the call; when it resolves, the client may see the end. */
+  finish(finished: Finished): Promise<void> {
     const running = this.#live();
     recordSuccess(running.deployment, this.#core.runtime.now());
-    this.#settlement.succeed(running, finished);
+    return this.#settlement.succeed(running, finished);
   }
 
   /** Lets the adapter end its stream after Finished. */
@@ -125,15 +129,10 @@ export class ModelCall {
 
   /** Frees everything. A call that is not recorded yet was given up by its client. */
   close(): void {
-    this.#signal.removeEventListener("abort", this.#onAbort);
-    this.#onAbort();
-  }
-
-  readonly #onAbort = (): void => {
     this.#running?.attempt.close();
     if (this.#running === undefined) this.#settlement.void();
-    else this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
-  };
+    else void this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
+  }
 
   async #tryGroup(group: ModelGroup): Promise<Opened | Failure> {
     const { runtime, settings, events } = this.#core;
@@ -155,7 +154,7 @@ export class ModelCall {
       if (retries >= allowed || !isWorthRetry(result, others)) return result;
       const delay = retryDelayMs(result, others, retries, settings, runtime.random);
       if (this.#isLate(delay) || !hasUsable(group.deployments, runtime.now() + delay)) return result;
-      if (delay > 0) await runtime.sleep(delay, this.#signal);
+      if (delay > 0) await runtime.sleep(delay, this.#context.signal);
       if (this.#settlement.done) throw this.#aborted();
     }
   }
@@ -269,7 +268,7 @@ export class ModelCall {
   }
 
   #aborted(): ConnectError {
-    const { reason } = this.#signal;
+    const { reason } = this.#context.signal;
     return reason instanceof ConnectError ? reason : new ConnectError("the client hung up", Code.Canceled);
   }
 }

@@ -66,22 +66,23 @@ export class Settlement {
     if (!this.#request.stream) for (const payload of chunk.payloads) this.#bytes += payload.length;
   }
 
-  /** Records a complete answer and completes `finished` with what it costs. */
-  succeed(route: Route, finished: Finished): void {
+  /** Completes `finished` with what the answer costs. Resolves when that is recorded. */
+  succeed(route: Route, finished: Finished): Promise<void> {
     finished.usage ??= this.#estimatedUsage();
-    finished.cost = this.#settle(route, UsageStatus.SUCCESS, finished.usage, finished.finishReason);
+    finished.cost = this.#costOf(route, finished.usage);
+    return this.#settle(route, UsageStatus.SUCCESS, finished.usage, finished.cost, finished.finishReason);
   }
 
   /**
-   * Records an answer that broke off (ABORTED, FAILED), at what the provider may bill for it. Never throws: it runs where
+   * Records an answer that broke off (ABORTED, FAILED), at what the provider may bill for it. Never rejects: it runs where
    * the call is lost already.
    */
-  breakOff(route: Route, status: UsageStatus): void {
+  async breakOff(route: Route, status: UsageStatus): Promise<void> {
     if (this.#done) return;
     try {
       const usage = this.#estimatedUsage();
       usage.outputTokens += this.#silentTokens();
-      this.#settle(route, status, usage, "");
+      await this.#settle(route, status, usage, this.#costOf(route, usage), "");
     } catch (error) {
       this.#events.settlementFailed(this.#request.callId, error);
     }
@@ -98,13 +99,17 @@ export class Settlement {
     }
   }
 
-  #settle(route: Route, status: UsageStatus, usage: Usage, finishReason: string): Cost {
-    const { deployment } = route;
+  #costOf({ deployment }: Route, usage: Usage): Cost {
     const cost = costOf(usage, deployment.price(this.#runtime.now()));
     if (cost.state === CostState.UNPRICED) this.#events.unpriced(deployment);
+    return cost;
+  }
+
+  #settle(route: Route, status: UsageStatus, usage: Usage, cost: Cost, finishReason: string): Promise<void> {
+    const { deployment } = route;
     this.#events.callEnded(deployment, status);
     this.#done = true;
-    this.#admission.settle({
+    return this.#admission.settle({
       status,
       modelGroup: route.groupName,
       deployment: deployment.id,
@@ -117,7 +122,6 @@ export class Settlement {
       attemptedRetries: route.attemptedRetries,
       attemptedFallbacks: route.attemptedFallbacks,
     });
-    return cost;
   }
 
   #estimatedUsage(): Usage {

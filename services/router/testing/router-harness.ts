@@ -33,14 +33,14 @@ export function createFakeAdmitter(onEnd: (end: CallEnd | "void") => void = () =
     requests,
     ends,
     outputTokenCap: undefined,
-    admit(request) {
+    async admit(request) {
       requests.push(request);
-      const end = (value: CallEnd | "void") => {
+      const end = async (value: CallEnd | "void") => {
         ends.push(value);
         onEnd(value);
       };
       const { outputTokenCap } = admitter;
-      return { recordId: String(requests.length), outputTokenCap, settle: end, void: () => end("void") };
+      return { recordId: String(requests.length), outputTokenCap, settle: end, void: () => void end("void") };
     },
     close: async () => {},
   };

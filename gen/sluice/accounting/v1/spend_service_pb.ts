@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/spend_service.proto.
  */
 export const file_sluice_accounting_v1_spend_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMitgEKFExpc3RTcGVuZExvZ3NSZXF1ZXN0Eg8KB2FwaV9rZXkYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSFgoJc3VtbWFyaXplGAYgASgISACIAQESEgoFbGltaXQYByABKA1IAYgBAUIMCgpfc3VtbWFyaXplQggKBl9saW1pdCItChVMaXN0U3BlbmRMb2dzUmVzcG9uc2USFAoEbG9ncxgBIAEoDEIGsrsYAggCMtgCCgxTcGVuZFNlcnZpY2USXgoIR2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlc3BvbnNlIgOQAgESWQoIU2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlc3BvbnNlEowBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIpACAaq7GBsKD0dFVCAvc3BlbmQvbG9ncxICAQIiBGxvZ3NiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMiMgoTTGlzdFNwZW5kZXJzUmVxdWVzdBIMCgRraW5kGAEgASgJEg0KBWxpbWl0GAIgASgNIkgKFExpc3RTcGVuZGVyc1Jlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQitgEKFExpc3RTcGVuZExvZ3NSZXF1ZXN0Eg8KB2FwaV9rZXkYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSFgoJc3VtbWFyaXplGAYgASgISACIAQESEgoFbGltaXQYByABKA1IAYgBAUIMCgpfc3VtbWFyaXplQggKBl9saW1pdCItChVMaXN0U3BlbmRMb2dzUmVzcG9uc2USFAoEbG9ncxgBIAEoDEIGsrsYAggCMsQDCgxTcGVuZFNlcnZpY2USXgoIR2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlc3BvbnNlIgOQAgESWQoIU2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlc3BvbnNlEmoKDExpc3RTcGVuZGVycxIpLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZGVyc1JlcXVlc3QaKi5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRlcnNSZXNwb25zZSIDkAIBEowBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIpACAaq7GBsKD0dFVCAvc3BlbmQvbG9ncxICAQIiBGxvZ3NiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
 
 /**
  * GetSpendRequest names scopes.
@@ -149,6 +149,55 @@ export const SetSpendResponseSchema: GenMessage<SetSpendResponse> = /*@__PURE__*
   messageDesc(file_sluice_accounting_v1_spend_service, 4);
 
 /**
+ * ListSpendersRequest names a kind of scopes.
+ *
+ * @generated from message sluice.accounting.v1.ListSpendersRequest
+ */
+export type ListSpendersRequest = Message<"sluice.accounting.v1.ListSpendersRequest"> & {
+  /**
+   * What the scopes begin with, without the colon: `key`, `user`, `team` and so on.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * At most this many, 1 to 1000.
+   *
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ListSpendersRequest.
+ * Use `create(ListSpendersRequestSchema)` to create a new message.
+ */
+export const ListSpendersRequestSchema: GenMessage<ListSpendersRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 5);
+
+/**
+ * ListSpendersResponse holds the scopes. What is reserved is not told.
+ *
+ * @generated from message sluice.accounting.v1.ListSpendersResponse
+ */
+export type ListSpendersResponse = Message<"sluice.accounting.v1.ListSpendersResponse"> & {
+  /**
+   * The dearest first.
+   *
+   * @generated from field: repeated sluice.accounting.v1.ScopeSpend spends = 1;
+   */
+  spends: ScopeSpend[];
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ListSpendersResponse.
+ * Use `create(ListSpendersResponseSchema)` to create a new message.
+ */
+export const ListSpendersResponseSchema: GenMessage<ListSpendersResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 6);
+
+/**
  * ListSpendLogsRequest selects recorded calls. Every field that is set narrows the answer.
  *
  * @generated from message sluice.accounting.v1.ListSpendLogsRequest
@@ -209,7 +258,7 @@ export type ListSpendLogsRequest = Message<"sluice.accounting.v1.ListSpendLogsRe
  * Use `create(ListSpendLogsRequestSchema)` to create a new message.
  */
 export const ListSpendLogsRequestSchema: GenMessage<ListSpendLogsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 5);
+  messageDesc(file_sluice_accounting_v1_spend_service, 7);
 
 /**
  * ListSpendLogsResponse holds the answer in LiteLLM's form, whose keys depend on the data.
@@ -235,7 +284,7 @@ export type ListSpendLogsResponse = Message<"sluice.accounting.v1.ListSpendLogsR
  * Use `create(ListSpendLogsResponseSchema)` to create a new message.
  */
 export const ListSpendLogsResponseSchema: GenMessage<ListSpendLogsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 6);
+  messageDesc(file_sluice_accounting_v1_spend_service, 8);
 
 /**
  * SpendService answers what was spent.
@@ -262,6 +311,16 @@ export const SpendService: GenService<{
     methodKind: "unary";
     input: typeof SetSpendRequestSchema;
     output: typeof SetSpendResponseSchema;
+  },
+  /**
+   * Lists the scopes of one kind that have spent in their current budget window, the dearest first.
+   *
+   * @generated from rpc sluice.accounting.v1.SpendService.ListSpenders
+   */
+  listSpenders: {
+    methodKind: "unary";
+    input: typeof ListSpendersRequestSchema;
+    output: typeof ListSpendersResponseSchema;
   },
   /**
    * Lists recorded calls, newest first, or their sums per day. Admin only. Fails with INVALID_ARGUMENT where a date or

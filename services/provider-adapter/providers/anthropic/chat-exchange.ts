@@ -1,6 +1,7 @@
 import { gatewayError, upstreamError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { Exchange, JsonObject, Outcome, ProviderCall } from "../../provider.ts";
+import type { ClaudeModel } from "../../translate/chat-to-messages/claude-models.ts";
 import { type ChatAnswerShape, chatToMessagesRequest } from "../../translate/chat-to-messages/request.ts";
 import { finishReasonOf } from "../../translate/finish-reason.ts";
 import { decodeText, objectOf, parseObject, textOf } from "../../translate/json-reading.ts";
@@ -15,9 +16,9 @@ import { upstreamRequest } from "./upstream-request.ts";
 const deltaEnvelope = 80;
 const bytesPerToken = 4;
 
-/** A chat completion call, translated both ways. */
-export function createChatExchange(call: ProviderCall): Exchange {
-  return new ChatExchange(call);
+/** A chat completion call, translated both ways. `offers`: what differs at the address from what the model can do. */
+export function createChatExchange(call: ProviderCall, offers: Partial<ClaudeModel> = {}): Exchange {
+  return new ChatExchange(call, offers);
 }
 
 class ChatExchange implements Exchange {
@@ -31,10 +32,10 @@ class ChatExchange implements Exchange {
   #contentBytes = 0;
   #complete = false;
 
-  constructor(call: ProviderCall) {
+  constructor(call: ProviderCall, offers: Partial<ClaudeModel>) {
     const chat = parseObject(decodeText(call.body));
     if (chat === undefined) throw gatewayError(Reason.INVALID_REQUEST, "The body has to be a JSON object.");
-    const { body, betas, shape } = chatToMessagesRequest(chat, call);
+    const { body, betas, shape } = chatToMessagesRequest(chat, call, offers);
     this.request = upstreamRequest(call, Buffer.from(JSON.stringify(body)), betas);
     this.#call = call;
     this.#shape = shape;

@@ -24,6 +24,7 @@ const routerPrefix = /^model_router\//;
  */
 export const azureAi: Provider = {
   id: providerId,
+  authorizer: "azure-token",
   begin(call) {
     if (claude.test(call.model)) return anthropic.begin(anthropicCall(call));
     if (call.operation !== Operation.MESSAGES) return begin(call);

@@ -73,6 +73,11 @@ test("a key goes into api-key, a token into authorization, and one of them has t
     [{ credential: new Secret('{"azure_ad_token":"t0"}') }, undefined, "Bearer t0"],
     [{ credential: new Secret('{"api_key":"k","azure_ad_token":"t0"}') }, "k", undefined],
     [{ credential: undefined, headers: { authorization: "Bearer own" } }, undefined, "Bearer own"],
+    [
+      { credential: new Secret('{"client_secret":"s"}'), settings: { tenant_id: "t", client_id: "c" } },
+      undefined,
+      undefined,
+    ],
     [{ headers: { "api-key": "deployment's" } }, "deployment's", undefined],
   ];
   for (const [changes, key, authorization] of cases) {
@@ -88,7 +93,10 @@ test("a key goes into api-key, a token into authorization, and one of them has t
     }
     return [];
   };
-  assert.deepEqual(refused(undefined), [401, "no key for azure: set AZURE_API_KEY, or azure_ad_token"]);
+  assert.deepEqual(refused(undefined), [
+    401,
+    "no key for azure: set AZURE_API_KEY, or azure_ad_token, or tenant_id, client_id and client_secret",
+  ]);
   assert.equal(refused(new Secret('{"azure_ad_token":"oidc/google/x"}'))[0], 401);
 });
 

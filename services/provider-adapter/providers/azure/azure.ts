@@ -18,6 +18,7 @@ const seriesPrefix = /^(?:o_series|gpt5_series)\//;
  */
 export const azure: Provider = {
   id: providerId,
+  authorizer: "azure-token",
   begin: (call) =>
     call.operation === Operation.MESSAGES
       ? createMessagesOverChat(call, { id: providerId, upstream: { outputLimitField: "max_tokens" }, begin })

@@ -1,4 +1,4 @@
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { parseOpenAiRow } from "#catalog/catalog.ts";
 import type { OpenAiRow } from "#catalog/provider-row.ts";
 import type { AzureCredential } from "./credential.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -16,24 +16,19 @@ interface RowChanges {
   readonly isReasoning: boolean;
 }
 
-const [template] = openAiRows(
-  parseCatalog([
-    {
-      id: "azure",
-      kind: "openai",
-      base_url: "https://azure.invalid",
-      needs_key: false,
-      paths: {},
-      stream_usage: "option",
-      output_limit_field: "max_tokens",
-      renames: [{ from: "max_tokens", to: "max_completion_tokens", models: "^(?:o[1-9]|gpt-5)" }],
-    },
-  ]),
-);
+const template = parseOpenAiRow({
+  id: "azure",
+  kind: "openai",
+  base_url: "https://azure.invalid",
+  needs_key: false,
+  paths: {},
+  stream_usage: "option",
+  output_limit_field: "max_tokens",
+  renames: [{ from: "max_tokens", to: "max_completion_tokens", models: "^(?:o[1-9]|gpt-5)" }],
+});
 
 /** The row with which one call goes through the code for OpenAI's format: its address and its header are the call's. */
 export function openAiRow({ id, endpoint, credential, keyHeader, streamUsage, isReasoning }: RowChanges): OpenAiRow {
-  if (template === undefined) throw new Error("the row of Azure is missing");
   const { path } = endpoint;
   const header = credential.kind === "key" ? keyHeader : "authorization";
   return {

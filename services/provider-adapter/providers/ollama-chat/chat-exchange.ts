@@ -46,6 +46,8 @@ class ChatExchange implements Exchange {
   decodeBody(body: Uint8Array): Uint8Array {
     const answer = this.#read(body);
     const message = objectOf(answer.message);
+    // The last line of a stream may lack one; an answer without one says nothing.
+    if (message.role === undefined) throw broken("the answer has no message");
     const calls = objectsOf(message.tool_calls).map((call, index) => chatToolCall(call, this.#id, index));
     const content = textOf(message.content);
     const told: JsonObject = { role: "assistant", content: content === "" && calls.length > 0 ? null : content };

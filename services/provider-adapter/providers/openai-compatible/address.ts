@@ -1,12 +1,14 @@
+import { spellModel } from "#catalog/model-name.ts";
 import { withRootPath } from "#catalog/root-path.ts";
 import { upstreamError } from "#chassis/errors.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { ProviderCall } from "../../provider.ts";
 import type { ProviderRow } from "./provider-row.ts";
 
 /** The base address of a call. Throws where the provider has none of its own, or a setting that belongs there is missing. */
 export function baseOf(row: ProviderRow, call: ProviderCall): string {
-  if (call.baseUrl !== "") return withRootPath(call.baseUrl, row.root_path);
+  if (call.baseUrl !== "") return withRootPath(spellModel(row.address_names, call.baseUrl), row.root_path);
   if (row.base_url === undefined) {
     const [variable] = row.base_url_variables;
     const remedy = variable === undefined ? "set api_base" : `set ${variable} or api_base`;
@@ -18,6 +20,25 @@ export function baseOf(row: ProviderRow, call: ProviderCall): string {
 /** A path below the base address, with the model's name where the path asks for it. */
 export function pathFor(row: ProviderRow, call: ProviderCall, path: string, model: string): string {
   return fill(path, (name) => (name === "model" ? encodeURIComponent(model) : settingOf(row, call, name)));
+}
+
+/** The path of a chat model that has one of its own; undefined for every other. */
+export function chatPathOf(row: ProviderRow, call: ProviderCall): string | undefined {
+  if (call.operation !== Operation.CHAT_COMPLETIONS) return undefined;
+  const own = row.chat_paths.find(({ models }) => models.test(call.model));
+  return own === undefined ? undefined : call.model.replace(own.models, own.path);
+}
+
+/** An address of its own for ranks, with the model's name where it asks for it; the slashes of a name stay. */
+export function rerankAddress(row: ProviderRow, call: ProviderCall, template: string): string {
+  return fill(template, (name) => {
+    if (name !== "model") return settingOf(row, call, name);
+    const segments = call.model.split("/");
+    if (!segments.every((segment) => /^[\w-][\w.:-]*$/.test(segment))) {
+      throw notConfigured(row, `the model's name cannot be part of an address of ${row.id}`);
+    }
+    return segments.join("/");
+  });
 }
 
 /** The headers of the row; one whose setting is missing is left out. */

@@ -27,6 +27,8 @@ export function readAnswer(provider: string, operation: Operation, body: Uint8Ar
   const name = operation === Operation.EMBEDDINGS ? "data" : "choices";
   const main = findMember(members, name);
   if (main === undefined) throw notAnAnswer(provider, name, read("error"));
+  if (name === "choices" && emptyList.test(spanText(body, main)))
+    throw protocolError(provider, "the answer has no choices");
   return {
     usage:
       readUsage(read("usage")) ??
@@ -78,6 +80,13 @@ function memberValue(provider: string, body: Uint8Array, member: JsonMember | un
 function notAnAnswer(provider: string, missing: string, error: JsonValue | undefined): Error {
   if (error !== undefined && error !== null) return upstreamError(errorInAnswer(provider, { error }));
   return protocolError(provider, `the answer has no "${missing}"`);
+}
+
+const emptyList = /^\[\s*\]/;
+
+/** The first bytes of a member's value. */
+function spanText(body: Uint8Array, { valueStart, valueEnd }: JsonMember): string {
+  return decodeText(body.subarray(valueStart, Math.min(valueEnd, valueStart + 16)));
 }
 
 const finishKey = Buffer.from('"finish_reason"');

@@ -71,6 +71,11 @@ const bodies: [fields: object, text: string, expected: string, changes?: Partial
     '{"messages":[{"role":"user","name":"n","content":"a"},{"role":"tool","name":"f","content":"b"}]}',
     '{"messages":[{"role":"user","content":"a"},{"role":"tool","name":"f","content":"b"}],"model":"m-1"}',
   ],
+  [
+    { knows_developer_role: false },
+    '{"messages":[{"role":"developer","content":"a"},{"role":"user","content":"the \\"developer\\""}]}',
+    '{"messages":[{"role":"system","content":"a"},{"role":"user","content":"the \\"developer\\""}],"model":"m-1"}',
+  ],
   [{ flattens_text: true }, '{ "messages": [ 1.0, "x" ] }', '{ "messages": [ 1.0, "x" ],"model":"m-1" }'],
 ];
 
@@ -119,6 +124,16 @@ test("addresses and headers are filled from settings", () => {
   assert.equal(filled.headers["x-fixed"], "1");
   assert.equal(filled.headers["x-site"], undefined);
   assert.equal(requestOf({}, { headers: { "x-fixed": "2" } }).headers["x-fixed"], "2");
+});
+
+test("an address from elsewhere is spelled as the provider knows it", () => {
+  const row = { address_names: [{ match: "/ai/run$", to: "/ai/v1" }] };
+  for (const [given, url] of [
+    ["http://own/ai/run", "http://own/ai/v1/chat/completions"],
+    ["http://own/ai", "http://own/ai/chat/completions"],
+  ] as const) {
+    assert.equal(requestOf(row, { baseUrl: given }).url, url);
+  }
 });
 
 test("what is missing is named, with what to set", () => {

@@ -15,7 +15,7 @@ export function applyChatQuirks(row: ProviderRow, call: ProviderCall, body: Body
   for (const [field, value] of Object.entries(row.fixed)) body.set(field, value);
   for (const name of row.ignored_params) if (!call.allowedParams.includes(name)) body.remove(name);
   refuseUnsupported(row, call, body);
-  if (row.flattens_text || row.drops_message_names) tidyMessages(row, body);
+  if (row.flattens_text || row.drops_message_names || !row.knows_developer_role) tidyMessages(row, body);
 }
 
 function refuseUnsupported(row: ProviderRow, call: ProviderCall, body: BodyEdit): void {
@@ -26,7 +26,7 @@ function refuseUnsupported(row: ProviderRow, call: ProviderCall, body: BodyEdit)
   }
 }
 
-const affected = /"content"\s*:\s*\[|"name"\s*:/;
+const affected = /"content"\s*:\s*\[|"name"\s*:|"developer"/;
 
 /** The messages are parsed only where something in them may have to change. */
 function tidyMessages(row: ProviderRow, body: BodyEdit): void {
@@ -43,6 +43,7 @@ function tidyMessage(row: ProviderRow, message: JsonValue): JsonValue {
   if (!isObject(message)) return message;
   const tidied: JsonObject = { ...message };
   if (row.drops_message_names && message.role !== "tool" && message.role !== "function") delete tidied.name;
+  if (!row.knows_developer_role && message.role === "developer") tidied.role = "system";
   const { content } = message;
   if (row.flattens_text && Array.isArray(content) && content.length > 0 && content.every(isText)) {
     tidied.content = content.map((part) => textOf(isObject(part) ? part.text : part)).join("");

@@ -54,6 +54,9 @@ export class ChatStream {
     if (!this.#done && this.#finishReason === "") {
       throw protocolError(this.#provider, "the stream ended before the answer was complete");
     }
+    if (this.#first === undefined && this.#finishReason === "" && this.#responseId === "") {
+      throw protocolError(this.#provider, "the stream holds no answer");
+    }
     return [closingEvent];
   }
 

@@ -8,6 +8,8 @@ import { Secret } from "#chassis/secret.ts";
 import { UpstreamErrorKind as Kind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
+import { chatRequests } from "../../testing/conformance-cases.ts";
+import { without } from "../../translate/json-reading.ts";
 import { createOpenAiCompatibleProvider } from "./provider.ts";
 
 /** Every row of the catalog that speaks OpenAI's format, through every case. Requests and answers are made by hand. */
@@ -17,6 +19,8 @@ const chats = rows.filter(({ paths }) => paths.chat_completions !== undefined);
 /** Rows without a chat, with the reason. A row that is neither here nor has a chat fails. */
 const withoutChat: Readonly<Record<string, string>> = {
   "text-completion-openai": "LiteLLM's prefix for the legacy completions alone",
+  chatgpt: "the backend of Codex speaks the responses API alone",
+  infinity: "a server of embeddings and ranks",
 };
 
 test("every row has a chat, or a reason why not", () => {
@@ -52,50 +56,19 @@ function sent(exchange: Exchange): JsonObject {
   return JSON.parse(Buffer.from(exchange.request.body).toString());
 }
 
-const user = { role: "user", content: "What is the weather in Paris?" };
-const tool = {
-  type: "function",
-  function: { name: "weather", parameters: { type: "object", properties: { city: { type: "string" } } } },
+/** What a client sends, case by case. The output limit, which rows rename, has a test of its own. */
+const requests: Readonly<Record<string, JsonObject>> = {
+  ...chatRequests,
+  text: without(chatRequests.text, "max_tokens"),
+  stream: { messages: chatRequests.tools.messages ?? [], stream: true },
 };
+
+const user = { role: "user", content: "What is the weather in Paris?" };
 const toolCall = (id: string) => ({
   id,
   type: "function",
   function: { name: "weather", arguments: '{"city":"Paris"}' },
 });
-
-/** What a client sends, case by case. */
-const requests: Readonly<Record<string, JsonObject>> = {
-  text: { messages: [{ role: "system", content: "Be brief." }, user], temperature: 0.5, top_p: 0.9, stop: ["END"] },
-  stream: { messages: [user], stream: true },
-  tools: { messages: [user], tools: [tool], tool_choice: "auto" },
-  "a named tool": { messages: [user], tools: [tool], tool_choice: { type: "function", function: { name: "weather" } } },
-  "parallel tools": { messages: [user], tools: [tool], parallel_tool_calls: true },
-  "tool results": {
-    messages: [
-      user,
-      { role: "assistant", content: null, tool_calls: [toolCall("a"), toolCall("b")] },
-      { role: "tool", tool_call_id: "a", content: "sunny" },
-      { role: "tool", tool_call_id: "b", content: "rain" },
-    ],
-    tools: [tool],
-  },
-  "image in": {
-    messages: [
-      {
-        role: "user",
-        content: [
-          { type: "text", text: "What is this?" },
-          { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } },
-        ],
-      },
-    ],
-  },
-  reasoning: { messages: [user], reasoning_effort: "low" },
-  "JSON schema": {
-    messages: [user],
-    response_format: { type: "json_schema", json_schema: { name: "s", schema: { type: "object" }, strict: true } },
-  },
-};
 
 test("every request reaches every provider whole, or is refused by the parameter's name", () => {
   for (const row of chats) {
@@ -123,7 +96,10 @@ function expectedBody(row: OpenAiRow, body: JsonObject): JsonObject {
   const dropped = new Set(
     row.unsupported_params.filter(({ models }) => models?.test("vendor/model-1") !== false).map(({ name }) => name),
   );
-  return { ...Object.fromEntries(Object.entries(body).filter(([name]) => !dropped.has(name))), ...row.fixed };
+  const replaced = Object.fromEntries(
+    row.replacements.filter(({ field, from }) => body[field] === from).map(({ field, to }) => [field, to]),
+  );
+  return { ...without({ ...body, ...replaced }, ...dropped), ...row.fixed };
 }
 
 test("an output limit reaches every provider in a field that it knows, lowered where a budget says so", () => {
@@ -239,7 +215,7 @@ test("garbage, an error in an answer and a stream that is cut are errors; a call
   const isUpstream = (error: unknown) => error instanceof ConnectError && findUpstreamError(error)?.retryable === true;
   for (const row of chats) {
     const whole = begin(row, { messages: [user] });
-    for (const body of ["<html>", "[]", "{}", '{"choices":']) {
+    for (const body of ["<html>", "[]", "{}", '{"choices":[]}', '{"choices":']) {
       assert.throws(() => whole.decodeBody(Buffer.from(body)), isUpstream, `${row.id}: ${body}`);
     }
     const stream = () => begin(row, { messages: [user], stream: true });

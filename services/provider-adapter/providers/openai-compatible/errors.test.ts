@@ -48,6 +48,7 @@ test("the message is found in every shape of body", () => {
     ['{"error":"words"}', "words"],
     ['{"message":"words","code":"1500"}', "words"],
     ['{"detail":"words"}', "words"],
+    ['{"success":false,"errors":[{"code":10000,"message":"words"}]}', "words"],
     ['{"detail":[{"loc":["body","n"],"msg":"too big"}]}', "body.n: too big"],
     ["words", "words"],
     ["", "openai answered with status 400"],

@@ -1,7 +1,7 @@
 import type { UpstreamErrorInit } from "#chassis/errors.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
-import { decodeText, isObject, objectOf, parseObject } from "../../translate/json-reading.ts";
+import { decodeText, isObject, objectOf, objectsOf, parseObject } from "../../translate/json-reading.ts";
 import { retryAfterMsOf } from "../retry-after.ts";
 
 /** What an error body says, in whichever of the usual shapes it comes. */
@@ -66,7 +66,8 @@ function statusInAnswer(answer: JsonObject): number {
 function readErrorBody(text: string): ErrorBody {
   const parsed = parseObject(text);
   if (parsed === undefined) return { message: plainText(text), code: "", type: "", param: "" };
-  const error: JsonValue = parsed.error ?? parsed;
+  const [first] = objectsOf(parsed.errors);
+  const error: JsonValue = parsed.error ?? first ?? parsed;
   if (!isObject(error)) return { message: shorten(word(error)), code: word(parsed.code), type: "", param: "" };
   return {
     message: shorten(word(error.message) || detailText(parsed.detail) || word(parsed.message)),

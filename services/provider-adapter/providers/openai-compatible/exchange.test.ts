@@ -260,7 +260,7 @@ test("a finish reason without [DONE] is a whole answer, and what is behind [DONE
   const finish = 'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n';
   assert.equal(run(exchangeOf("openai"), Buffer.from(finish)), `${finish}data: [DONE]\n\n`);
   const exchange = exchangeOf("openai");
-  assert.equal(run(exchange, Buffer.from(`data: [DONE]\n\n${chunk("")}`)), "data: [DONE]\n\n");
+  assert.equal(run(exchange, Buffer.from(`${finish}data: [DONE]\n\n${chunk("")}`)), `${finish}data: [DONE]\n\n`);
   assert.equal(exchange.progress, "closed");
 });
 

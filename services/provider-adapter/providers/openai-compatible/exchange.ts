@@ -12,9 +12,23 @@ import { ResponsesStream } from "./responses-stream.ts";
  */
 export function createOpenAiExchange(row: ProviderRow, call: ProviderCall): Exchange {
   const { request, stripUsage, logprobs } = buildRequest(row, call);
-  const stream =
-    call.operation === Operation.RESPONSES ? new ResponsesStream(row.id) : new ChatStream(row.id, stripUsage, logprobs);
-  return new OpenAiExchange(row.id, call.operation, request, stream);
+  return createOpenAiAnswer(row.id, call.operation, request, stripUsage, logprobs);
+}
+
+/**
+ * The exchange of a request that was built elsewhere and is answered in OpenAI's format. `stripUsage`: the chunk that
+ * carries usage and no choices is taken out. `logprobs`: the answer's bytes say nothing about its tokens.
+ */
+export function createOpenAiAnswer(
+  provider: string,
+  operation: Operation,
+  request: UpstreamRequest,
+  stripUsage: boolean,
+  logprobs: boolean,
+): Exchange {
+  const isResponses = operation === Operation.RESPONSES;
+  const stream = isResponses ? new ResponsesStream(provider) : new ChatStream(provider, stripUsage, logprobs);
+  return new OpenAiExchange(provider, operation, request, stream);
 }
 
 class OpenAiExchange implements Exchange {

@@ -15,6 +15,8 @@ export function pathOf(provider: ProviderRow, operation: Operation): string | un
       return provider.paths.responses;
     case Operation.EMBEDDINGS:
       return provider.paths.embeddings;
+    case Operation.RERANK:
+      return provider.paths.rerank;
     default:
       return undefined;
   }

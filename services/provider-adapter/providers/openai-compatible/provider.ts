@@ -6,6 +6,7 @@ import type { ChatProvider } from "../../translate/over-chat.ts";
 import { classifyError } from "./errors.ts";
 import { createOpenAiExchange } from "./exchange.ts";
 import type { ProviderRow } from "./provider-row.ts";
+import { createRerankExchange } from "./rerank-exchange.ts";
 
 /** The providers of the catalog that speak OpenAI's format. */
 export function createOpenAiCompatibleProviders(): Provider[] {
@@ -26,10 +27,11 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
   return {
     id: row.id,
     chatUpstream: chatProvider.upstream,
-    begin: (call) =>
-      call.operation === Operation.MESSAGES
-        ? createMessagesOverChat(call, chatProvider)
-        : createOpenAiExchange(row, call),
+    ...(row.authorizer === undefined ? {} : { authorizer: row.authorizer }),
+    begin: (call) => {
+      if (call.operation === Operation.MESSAGES) return createMessagesOverChat(call, chatProvider);
+      return call.operation === Operation.RERANK ? createRerankExchange(row, call) : createOpenAiExchange(row, call);
+    },
     classifyError: (status, headers, body) => classifyError(row.id, status, headers, body),
   };
 }

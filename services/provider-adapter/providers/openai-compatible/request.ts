@@ -4,7 +4,7 @@ import { JsonObjectProblem } from "#chassis/json-members.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { ProviderCall, UpstreamRequest } from "../../provider.ts";
-import { baseOf, notConfigured, pathFor, rowHeaders } from "./address.ts";
+import { baseOf, chatPathOf, notConfigured, pathFor, rowHeaders } from "./address.ts";
 import { BodyEdit, outputLimitFields } from "./body-edit.ts";
 import { applyChatQuirks } from "./chat-quirks.ts";
 import { type ProviderRow, pathOf } from "./provider-row.ts";
@@ -51,7 +51,7 @@ export function buildRequest(row: ProviderRow, call: ProviderCall): BuiltRequest
       body.lowerOutputLimit(outputLimitFields(call.operation, row.output_limit_field), call.outputTokenCap);
     }
     if (call.operation === Operation.CHAT_COMPLETIONS) applyChatQuirks(row, call, body);
-    const url = `${base}/${pathFor(row, call, path, model)}`;
+    const url = `${base}/${chatPathOf(row, call) ?? pathFor(row, call, path, model)}`;
     const request: UpstreamRequest = { method: "POST", url, headers, body: body.apply() };
     return { request, stripUsage, logprobs: body.has("logprobs") };
   } catch (error) {

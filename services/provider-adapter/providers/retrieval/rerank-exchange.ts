@@ -1,5 +1,6 @@
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
-import { isObject, listOf, numberOf, objectsOf, textOf, without } from "../../translate/json-reading.ts";
+import { isObject, listOf, objectsOf, textOf, without } from "../../translate/json-reading.ts";
+import { rerankAnswer } from "../../translate/rerank-answer.ts";
 import { refuseOrDrop } from "../../translate/unsupported-parameter.ts";
 import { answerOf, askedOf, tokensOf, usageOf } from "./answer.ts";
 import type { RetrievalRow } from "./retrieval-row.ts";
@@ -17,7 +18,8 @@ export function createRerankExchange(row: RetrievalRow, call: ProviderCall): Exc
     request,
     decodeBody(body) {
       answer = answerOf(row.id, body, row.results);
-      return Buffer.from(JSON.stringify(rerankAnswer(row, answer, call)));
+      const id = textOf(answer.id) || (call.callId ?? "");
+      return Buffer.from(JSON.stringify(rerankAnswer(id, objectsOf(answer[row.results]), tokensOf(answer) ?? 0)));
     },
     decodeEvents: () => [],
     finish: () => [],
@@ -45,18 +47,4 @@ function rerankBody(row: RetrievalRow, asked: JsonObject, call: ProviderCall): J
 
 function isTextOnly(item: JsonObject[string]): item is JsonObject {
   return isObject(item) && typeof item.text === "string" && Object.keys(item).length === 1;
-}
-
-function rerankAnswer(row: RetrievalRow, answer: JsonObject, call: ProviderCall): JsonObject {
-  const tokens = tokensOf(answer) ?? 0;
-  return {
-    id: textOf(answer.id) || (call.callId ?? ""),
-    results: objectsOf(answer[row.results]).map(({ index, relevance_score, document }) => {
-      const rank: JsonObject = { index: numberOf(index), relevance_score: numberOf(relevance_score) };
-      if (typeof document === "string") rank.document = { text: document };
-      else if (document !== undefined && document !== null) rank.document = document;
-      return rank;
-    }),
-    meta: { billed_units: { total_tokens: tokens }, tokens: { input_tokens: tokens } },
-  };
 }

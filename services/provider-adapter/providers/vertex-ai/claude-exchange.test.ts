@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, partialDeepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -46,6 +46,20 @@ test("what Claude Code sends to Anthropic alone is taken out, and nothing else",
     deepStrictEqual(bodyObject(request.body), { ...unscoped, anthropic_version: "vertex-2023-10-16" });
   }
   strictEqual(begin({ headers: { "anthropic-beta": "b-1" } }).request.headers["anthropic-beta"], undefined);
+});
+
+test("a schema is asked for by a tool, and the tool's input is the answer", () => {
+  const schema = { type: "object", properties: { sky: { type: "string" } } };
+  const body = { ...question, response_format: { type: "json_schema", json_schema: { name: "s", schema } } };
+  const exchange = begin({ body: Buffer.from(JSON.stringify(body)) });
+  const { output_config, tools, tool_choice } = bodyObject(exchange.request.body);
+  strictEqual(output_config, undefined);
+  deepStrictEqual(tool_choice, { type: "tool", name: "json_tool_call" });
+  partialDeepStrictEqual(tools, [{ name: "json_tool_call", input_schema: schema }]);
+  const block = { type: "tool_use", id: "t", name: "json_tool_call", input: { sky: "blue" } };
+  const answer = { type: "message", role: "assistant", content: [block], stop_reason: "tool_use", usage: {} };
+  const { choices } = bodyObject(exchange.decodeBody(Buffer.from(JSON.stringify(answer))));
+  partialDeepStrictEqual(choices, [{ message: { content: '{"sky":"blue"}' }, finish_reason: "stop" }]);
 });
 
 test("answers are Anthropic's", () => {

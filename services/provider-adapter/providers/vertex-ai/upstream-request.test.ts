@@ -37,6 +37,14 @@ test("the address of a project and a location", () => {
   strictEqual(request("token", { baseUrl: "http://h", settings }).url, `http://h${path("us-central1")}`);
 });
 
+test("a tuned model is an endpoint", () => {
+  const { url } = request("token", { model: "4965075652664360960", settings: { vertex_project: "p" } });
+  strictEqual(
+    url,
+    "https://us-central1-aiplatform.googleapis.com/v1beta1/projects/p/locations/us-central1/endpoints/4965075652664360960:generateContent",
+  );
+});
+
 test("credentials", () => {
   const settings = { vertex_project: "p" };
   strictEqual(request("ya29.x", { settings }).headers.authorization, "Bearer ya29.x");
@@ -61,9 +69,8 @@ test("what is missing is named", () => {
     }
     return undefined;
   };
-  const noCredential = errorOf(() => request("", { settings: { vertex_project: "p" } }));
-  strictEqual(noCredential && findUpstreamError(noCredential)?.httpStatus, 401);
-  strictEqual(noCredential?.message.includes("VERTEXAI_CREDENTIALS"), true);
+  const badKey = errorOf(() => request("a\u00e9", { settings: { vertex_project: "p" } }));
+  strictEqual(badKey && findUpstreamError(badKey)?.httpStatus, 401);
   strictEqual(errorOf(() => request("token"))?.message.includes("VERTEXAI_PROJECT"), true);
   const badLocation = errorOf(() => request("t", { settings: { vertex_project: "p", vertex_location: "x.evil/" } }));
   strictEqual(badLocation && findGatewayError(badLocation)?.param, "model");

@@ -1,8 +1,8 @@
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
-import { decodeText, isObject, listOf, numberOf, parseObject, without } from "../json-reading.ts";
-import { type IsNeutral, withoutCounterpart } from "../neutral-values.ts";
+import { decodeText, listOf, numberOf, parseObject, without } from "../json-reading.ts";
+import { beyondText } from "../neutral-values.ts";
 import { refuseOrDrop, type TranslationSettings } from "../unsupported-parameter.ts";
 import { type Turn, turnsOf } from "./prompt.ts";
 
@@ -17,32 +17,6 @@ export interface TextRequest {
   /** What has no word in OpenAI's dialect, or was allowed by name: it passes. */
   readonly passed: JsonObject;
 }
-
-/** OpenAI's parameters that no such model has a word for, each with the values that ask for nothing. */
-const unsupported: Readonly<Record<string, IsNeutral>> = {
-  ...withoutCounterpart(
-    "audio",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "logit_bias",
-    "logprobs",
-    "modalities",
-    "n",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "reasoning_effort",
-    "seed",
-    "store",
-    "top_logprobs",
-    "verbosity",
-    "web_search_options",
-  ),
-  response_format: (value) => isObject(value) && value.type === "text",
-  tools: (value) => Array.isArray(value) && value.length === 0,
-  tool_choice: (value) => value === "none" || value === "auto",
-};
 
 /** Parameters that are translated here, and hints that change no answer. */
 const consumed = [
@@ -77,7 +51,7 @@ export function textRequest(
   own: readonly string[] = [],
 ): TextRequest {
   const refused = new Set<string>();
-  for (const [name, isNeutral] of Object.entries(unsupported)) {
+  for (const [name, isNeutral] of Object.entries(beyondText)) {
     const value = chat[name];
     if (own.includes(name) || settings.allowedParams.includes(name)) continue;
     refused.add(name);

@@ -2,6 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, objectOf, textOf } from "../json-reading.ts";
+import { registeredMediaType } from "../registered-media-type.ts";
 import { audioMediaType, mediaTypeOfAddress } from "./media-type.ts";
 
 /** Where the Gemini API keeps the files that were uploaded to it. */
@@ -82,8 +83,10 @@ function filePart(file: JsonObject): JsonObject {
 /** A data URL, a web or storage address, or bare base64. `type` is the media type as far as the client told it. */
 function dataPart(address: string, type: string, otherwise: string): JsonObject {
   if (address.startsWith("data:")) return inlinePart(address, type || otherwise);
-  if (!isAddress(address)) return { inlineData: { mimeType: type || otherwise, data: address } };
-  return { fileData: { mimeType: type || mediaTypeOfAddress(address, otherwise), fileUri: address } };
+  if (!isAddress(address)) return { inlineData: { mimeType: registeredMediaType(type || otherwise), data: address } };
+  return {
+    fileData: { mimeType: registeredMediaType(type) || mediaTypeOfAddress(address, otherwise), fileUri: address },
+  };
 }
 
 function isAddress(text: string): boolean {
@@ -96,7 +99,7 @@ function inlinePart(url: string, otherwise: string): JsonObject {
   const [mediaType = "", ...flags] = url.slice("data:".length, comma).split(";");
   const data = url.slice(comma + 1);
   const base64 = flags.includes("base64") ? data : Buffer.from(decodePercent(data)).toString("base64");
-  return { inlineData: { mimeType: mediaType || otherwise, data: base64 } };
+  return { inlineData: { mimeType: registeredMediaType(mediaType || otherwise), data: base64 } };
 }
 
 function decodePercent(data: string): string {

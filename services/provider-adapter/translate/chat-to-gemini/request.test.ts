@@ -143,6 +143,7 @@ test("content parts", () => {
     [image("data:image/webp;base64,aQ=="), inline("image/webp", "aQ==")],
     [image("https://x.test/a.PNG?b=1"), file("image/png", "https://x.test/a.PNG?b=1")],
     [image("https://x.test/a"), file("image/jpeg", "https://x.test/a")],
+    [image("data:image/jpg;base64,AA=="), { inlineData: { mimeType: "image/jpeg", data: "AA==" } }],
     [image("gs://b/a", { format: "image/gif" }), file("image/gif", "gs://b/a")],
     [{ type: "video_url", video_url: { url: "https://youtu.be/x" } }, file("video/mp4", "https://youtu.be/x")],
     [{ type: "input_audio", input_audio: { data: "aQ==", format: "mp3" } }, inline("audio/mpeg", "aQ==")],

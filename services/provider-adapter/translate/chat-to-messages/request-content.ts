@@ -2,6 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { JsonObject, JsonValue } from "../../provider.ts";
 import { isObject, objectOf, textOf, without } from "../json-reading.ts";
+import { registeredMediaType } from "../registered-media-type.ts";
 
 /**
  * Turns the content of a chat message into Anthropic's blocks. A part whose type OpenAI does not define passes as it
@@ -84,7 +85,7 @@ function source(address: string, bareType = "image/png"): JsonObject {
   const comma = address.indexOf(",");
   if (comma < 0) throw invalidContent("A data URL needs a comma before its data.");
   const [mediaType = "", ...flags] = address.slice("data:".length, comma).split(";");
-  return dataSource(mediaType || bareType, address.slice(comma + 1), flags.includes("base64"));
+  return dataSource(registeredMediaType(mediaType || bareType), address.slice(comma + 1), flags.includes("base64"));
 }
 
 function dataSource(mediaType: string, data: string, base64: boolean): JsonObject {

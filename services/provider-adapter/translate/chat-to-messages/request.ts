@@ -41,11 +41,16 @@ const filesBeta = "files-api-2025-04-14";
 
 /**
  * Turns a chat completion request into a Messages request. Parameters of the deployment count where the client set
- * none. What becomes of every single parameter stands in `request-params.ts`.
+ * none. What becomes of every single parameter stands in `request-params.ts`. `offers`: what differs at the address from
+ * what the model can do at Anthropic's.
  */
-export function chatToMessagesRequest(client: JsonObject, settings: TranslationSettings): AnthropicRequest {
+export function chatToMessagesRequest(
+  client: JsonObject,
+  settings: TranslationSettings,
+  offers: Partial<ClaudeModel> = {},
+): AnthropicRequest {
   const chat: JsonObject = { ...settings.defaultParams, ...client };
-  const model = claudeModel(settings.model);
+  const model = { ...claudeModel(settings.model), ...offers };
   const maxTokens = outputLimit(chat, model, settings);
   const passed = passedParams(chat, model, settings);
   const reasoning = thinkingOf(chat, model, maxTokens, settings);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
-import type { JsonObject, ProviderCall } from "../../provider.ts";
+import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
 import { SseSplitter } from "../../sse.ts";
 import { parseObject } from "../json-reading.ts";
 
@@ -35,6 +35,22 @@ export function fixture(name: string): Buffer {
 /** The events of a stream fixture. */
 export function fixtureEvents(name: string): Uint8Array[] {
   return new SseSplitter().push(fixture(name));
+}
+
+/** Everything that a stream's body tells, cut into pieces of the sizes that `size` gives. */
+export function toldInPieces(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  size: () => number,
+  splitter: { push(chunk: Uint8Array): Uint8Array[] } = new SseSplitter(),
+): Uint8Array[] {
+  const payloads: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const next = at + size();
+    payloads.push(...exchange.decodeEvents(splitter.push(bytes.subarray(at, next))));
+    at = next;
+  }
+  return [...payloads, ...exchange.finish()];
 }
 
 /** Events from JSON, framed as Anthropic frames them. */

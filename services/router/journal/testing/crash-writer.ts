@@ -18,6 +18,7 @@ for (let round = 0; ; round += 1) {
     said.push(`v ${record.recordId}`);
   } else {
     const { segment } = journal.end(call, endedRecord(record));
+    await journal.flushed();
     said.push(`e ${record.recordId}`);
     if (round % 3 === 0) {
       journal.acked([record.recordId], [segment]);

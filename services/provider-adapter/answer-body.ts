@@ -1,0 +1,29 @@
+import type { UpstreamAnswer } from "./upstream.ts";
+
+/** Reads a body up to a limit; what is beyond it is left alone. */
+export async function readBody(
+  answer: UpstreamAnswer,
+  limit: number,
+): Promise<{ readonly body: Uint8Array; readonly complete: boolean }> {
+  const read: Uint8Array[] = [];
+  let bytes = 0;
+  for (;;) {
+    const pieces = await answer.read();
+    if (pieces === undefined) return { body: joined(read), complete: true };
+    for (const piece of pieces) {
+      read.push(piece);
+      bytes += piece.length;
+    }
+    if (bytes > limit) return { body: joined(read).subarray(0, limit), complete: false };
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
+}
+
+/** The media type of an answer, in small letters and without its parameters. */
+export function mediaType({ headers }: UpstreamAnswer): string {
+  return (headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+}

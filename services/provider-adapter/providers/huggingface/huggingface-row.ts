@@ -1,0 +1,12 @@
+import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { providerId } from "./upstream-request.ts";
+
+/** How Hugging Face's router, and an endpoint of one's own, speak OpenAI's format. */
+export const huggingFaceRow = parseOpenAiRow({
+  id: providerId,
+  kind: "openai",
+  base_url: "https://router.huggingface.co/v1",
+  key_variables: ["HF_TOKEN"],
+  root_path: "/v1",
+  paths: { chat_completions: "chat/completions", responses: "responses" },
+});

@@ -100,8 +100,14 @@ if (meshAvailable()) {
 
   async function send(verb: string, path: string, key: string, body?: object): Promise<RawAnswer> {
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...secretHeaders };
-    const pieces = body === undefined ? [] : [JSON.stringify(body)];
-    const answer = await sendRaw(gateway.url + path, { method: verb, headers, body: pieces });
+    const text = body === undefined ? "" : JSON.stringify(body);
+    const length = { "content-length": String(Buffer.byteLength(text)) };
+    const pieces = text === "" ? [] : [text];
+    const answer = await sendRaw(gateway.url + path, {
+      method: verb,
+      headers: { ...headers, ...length },
+      body: pieces,
+    });
     answers.push(`${verb} ${path.split("?")[0]} ${answer.status} ${JSON.stringify(answer.headers)} ${answer.text}`);
     return answer;
   }

@@ -77,9 +77,10 @@ describe("hostile input over REST", () => {
     return text;
   }
 
-  function send(verb: string, path: string, key: string, body?: string, more: Record<string, string> = {}) {
+  function send(verb: string, path: string, key: string, body = "", more: Record<string, string> = {}) {
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
-    return sendRaw(gateway.url + path, { method: verb, headers, body: body === undefined ? [] : [body] });
+    const length = { "content-length": String(Buffer.byteLength(body)) };
+    return sendRaw(gateway.url + path, { method: verb, headers: { ...headers, ...length }, body: body ? [body] : [] });
   }
 
   /** Gives one parameter of a path a value, in the query or in the body. */

@@ -18,6 +18,11 @@ export function chat(to: ManagedProcess, key: string): Promise<TimedAnswer> {
   return send(to, chatPath, key, wholeRequest());
 }
 
+/** One call that asks for nothing but who the key is. */
+export function listModels(to: ManagedProcess, key: string): Promise<TimedAnswer> {
+  return send(to, "/v1/models", key, undefined);
+}
+
 /** One admin call with the master key: a GET where there is no body. */
 export function admin(to: ManagedProcess, path: string, body?: object): Promise<TimedAnswer> {
   return send(to, path, tenancyMasterKey, body === undefined ? undefined : JSON.stringify(body));

@@ -6,7 +6,7 @@ import { runOpenLoop } from "./open-loop.ts";
 import { nodeRssMb } from "./process-figures.ts";
 import { median, percentile } from "./statistics.ts";
 import { bearer } from "./targets.ts";
-import { admin, chat, countLookups, expectStatus } from "./tenancy-calls.ts";
+import { admin, chat, countLookups, expectStatus, listModels } from "./tenancy-calls.ts";
 import type { FloodAnswers, FloodData } from "./tenancy-flood.ts";
 import { countReads, keyAt, readsToldAfterMs, sharedBudget } from "./tenancy-seed.ts";
 import { wholeRequest } from "./workload.ts";
@@ -30,7 +30,10 @@ export async function measureUses(
   fresh: FreshKeys,
   count: number,
 ) {
-  for (const key of fresh.take(200)) expectStatus(await chat(plane, key), 200);
+  for (const key of fresh.take(200)) expectStatus(await listModels(plane, key), 200);
+  const lookup: number[] = [];
+  for (const key of fresh.take(count)) lookup.push(expectStatus(await listModels(plane, key), 200).ms);
+  for (const key of fresh.take(100)) expectStatus(await chat(plane, key), 200);
   const reads = async () => {
     await sleep(readsToldAfterMs);
     return countReads(database);
@@ -40,21 +43,26 @@ export async function measureUses(
   const first: number[] = [];
   for (const key of once) first.push(expectStatus(await chat(plane, key), 200).ms);
   const between = await reads();
-  // A key in use is asked for again after five seconds: the uses that are counted come before that.
-  const often = fresh.take(Math.min(count, 100));
+  const often: string[] = [];
   const later: number[] = [];
-  for (const key of often) expectStatus(await chat(plane, key), 200);
+  // A key in use is asked for again after five seconds: the uses that are counted come before that.
+  const began = performance.now();
+  while (performance.now() < began + 1_500) {
+    const [key = ""] = fresh.take(1);
+    often.push(key);
+    expectStatus(await chat(plane, key), 200);
+  }
   const lookups = await countLookups(control);
-  const until = performance.now() + 3_000;
-  while (performance.now() < until) {
+  while (performance.now() < began + 4_000) {
     for (const key of often) later.push(expectStatus(await chat(plane, key), 200).ms);
   }
   const laterLookups = ((await countLookups(control)).all - lookups.all) / later.length;
   const perFirstUse = (between - before) / once.length;
   const laterReads = Math.max(0, (await reads()) - between - perFirstUse * often.length) / later.length;
   return {
+    lookupP50: percentile(lookup, 0.5),
+    lookupP95: percentile(lookup, 0.95),
     firstUseP50: percentile(first, 0.5),
-    firstUseP95: percentile(first, 0.95),
     laterUseP50: percentile(later, 0.5),
     laterLookups,
     // A flush of the counts may come late: less than one read in a hundred uses is none by a use.
@@ -130,16 +138,16 @@ async function followed(
   return (performance.now() - began) / 1000;
 }
 
-/** What so many keys in use add to the memory of a data plane that is warm. */
-export async function measureHotKeys(plane: ManagedProcess, fresh: FreshKeys, count: number): Promise<number> {
+/** What so many keys in use add to the memory of an edge that is warm. */
+export async function measureHotKeys(edge: ManagedProcess, fresh: FreshKeys, count: number): Promise<number> {
   const [warm = ""] = fresh.take(1);
   await spread(
     Array.from({ length: 5_000 }, () => warm),
-    (key) => chat(plane, key),
+    (key) => chat(edge, key),
   );
-  const idle = await settledMb(plane);
-  await spread(fresh.take(count), async (key) => expectStatus(await chat(plane, key), 200));
-  return (await settledMb(plane)) - idle;
+  const idle = await settledMb(edge);
+  await spread(fresh.take(count), async (key) => expectStatus(await chat(edge, key), 200));
+  return (await settledMb(edge)) - idle;
 }
 
 /** Does the work for all items, some of them at a time. */

@@ -18,6 +18,8 @@ export interface TenancyMesh {
   startControl(): Promise<ManagedProcess>;
   /** Starts a data plane, edge, router and provider-adapter, before a control process. */
   startPlane(control: ManagedProcess, env?: Readonly<Record<string, string>>): Promise<ManagedProcess>;
+  /** Starts an edge alone, with router and provider-adapter in a process beside it. */
+  startEdge(control: ManagedProcess): Promise<ManagedProcess>;
   /** Starts all five services in one process that knows of no other but through the database. */
   startWhole(): Promise<ManagedProcess>;
   stop(): Promise<void>;
@@ -64,7 +66,7 @@ export async function startTenancyMesh(path: string, workDir: string): Promise<T
       return start("control", { ...rpc, SLUICE_SERVICES: "auth,accounting", NATS_URL: nats.url }, port);
     },
     async startPlane({ port }, env = {}) {
-      const url = `http://127.0.0.1:${port}`;
+      const url = urlOf(port);
       const peers = { SLUICE_AUTH_URL: url, SLUICE_ACCOUNTING_URL: url, NATS_URL: nats.url };
       return start(
         "data plane",
@@ -72,9 +74,28 @@ export async function startTenancyMesh(path: string, workDir: string): Promise<T
         await freePort(),
       );
     },
+    async startEdge(control) {
+      const routerPort = await freePort();
+      const urls = {
+        SLUICE_AUTH_URL: urlOf(control.port),
+        SLUICE_ACCOUNTING_URL: urlOf(control.port),
+        NATS_URL: nats.url,
+      };
+      const rpc = { SLUICE_RPC_HOST: "127.0.0.1", SLUICE_RPC_PORT: String(routerPort) };
+      await start("router", { SLUICE_SERVICES: "router,provider-adapter", ...urls, ...rpc }, routerPort);
+      return start(
+        "edge",
+        { SLUICE_SERVICES: "edge", ...urls, SLUICE_ROUTER_URL: urlOf(routerPort) },
+        await freePort(),
+      );
+    },
     startWhole: async () => start("whole", {}, await freePort()),
     stop: () => stopAll([...running], nats, postgres),
   };
+}
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}`;
 }
 
 /** Data planes before the control process that they need. */

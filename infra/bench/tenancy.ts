@@ -88,7 +88,7 @@ async function measureOn(
     note(`tenancy, with NATS: ${JSON.stringify(changesWithEvents)}`);
     const flood = await measureFlood(planes[1], control, fresh, plan.floods.rounds, plan.floods.seconds);
     note(`tenancy, flood: ${JSON.stringify(flood)}`);
-    const hot = await measureHotKeys(await mesh.startPlane(control), fresh, plan.hotKeys);
+    const hot = await measureHotKeys(await mesh.startEdge(control), fresh, plan.hotKeys);
     note(`tenancy, ${plan.hotKeys} keys in use: ${Math.round(hot)} MB`);
     const described = `${size.keys} keys, ${size.users} users, ${size.teams} teams`;
     const changes = { changesWithEvents, changesWithoutEvents };

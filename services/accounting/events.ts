@@ -1,5 +1,6 @@
 import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "#chassis/log.ts";
+import { usd } from "./denial.ts";
 import type { LimitType } from "./grant.ts";
 
 /** What happens in accounting, as metrics and log lines: one function per event. */
@@ -7,6 +8,8 @@ export interface AccountingTelemetry {
   leaseGranted(scopes: number): void;
   leaseRefused(limit: LimitType): void;
   leasesClosed(owner: string): void;
+  /** A scope has spent what it was to be warned of; nothing is refused. Amounts in billionths of a US dollar. */
+  softBudgetSpent(scope: string, spent: bigint, softBudget: bigint): void;
   /** New rows, rows that were there already, rows without a price, and how long after its end the oldest was settled. */
   batchSettled(batch: { inserted: number; repeated: number; unpriced: number; lagMs: number }): void;
   usageRejected(recordId: string, reason: string): void;
@@ -26,6 +29,9 @@ export function createAccountingTelemetry(meter: Meter, log: Logger): Accounting
   const rejected = meter.createCounter("sluice.accounting.usage.rejected", {
     description: "Usage records that could not be read; they are kept in rejected_usage",
   });
+  const warned = meter.createCounter("sluice.accounting.soft_budgets.spent", {
+    description: "Soft budgets that were spent in their window, by the kind of their scope",
+  });
   const lag = meter.createHistogram("sluice.accounting.settlement.lag", {
     unit: "s",
     description: "From the end of a call to its settlement",
@@ -33,6 +39,10 @@ export function createAccountingTelemetry(meter: Meter, log: Logger): Accounting
   return {
     leaseGranted: (scopes) => granted.add(scopes),
     leaseRefused: (limit) => refused.add(1, { limit }),
+    softBudgetSpent(scope, spent, softBudget) {
+      warned.add(1, { kind: scope.slice(0, scope.indexOf(":")) });
+      log.warn("soft budget spent", { scope: shortScope(scope), spent: usd(spent), softBudget: usd(softBudget) });
+    },
     leasesClosed: (owner) => log.debug("wallets closed", { owner }),
     batchSettled(batch) {
       settled.add(batch.inserted);
@@ -46,6 +56,11 @@ export function createAccountingTelemetry(meter: Meter, log: Logger): Accounting
     },
     housekeepingFailed: (error) => log.warn("housekeeping failed", { error: firstLine(error) }),
   };
+}
+
+/** A key's scope holds its whole hash. */
+function shortScope(scope: string): string {
+  return scope.startsWith("key:") ? scope.slice(0, 12) : scope;
 }
 
 function firstLine(error: unknown): string {

@@ -26,7 +26,11 @@ export interface LeaseIncrease {
 }
 
 export type LeaseOutcome = { readonly nowMs: number } & (
-  | { readonly granted: ReadonlyMap<string, Quantities> }
+  | {
+      readonly granted: ReadonlyMap<string, Quantities>;
+      /** The ledgers of scopes with a soft budget. */
+      readonly watched: ReadonlyMap<LeaseNeed, Ledger>;
+    }
   | { readonly refusal: Refusal }
 );
 
@@ -72,11 +76,13 @@ export class LeaseBook {
       granted.set(need.scope, decision.granted);
       states.set(need, state);
     }
+    const watched = new Map<LeaseNeed, Ledger>();
     for (const [need, state] of states) {
+      if (need.softBudget !== undefined) watched.set(need, state.ledger);
       const amounts = granted.get(need.scope);
       if (amounts !== undefined) this.#add(owner, need, state, amounts);
     }
-    return { nowMs, granted };
+    return { nowMs, granted, watched };
   }
 
   #stateFor(need: LeaseNeed, owner: string): ScopeState {

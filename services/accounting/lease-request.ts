@@ -14,6 +14,8 @@ const maxOwnerLength = 128;
 /** One scope of a lease with what only the ledger needs to know. */
 export interface LeaseNeed extends Need {
   readonly budgetDuration: string;
+  /** What is reported when it is spent, billionths of a US dollar. */
+  readonly softBudget: bigint | undefined;
   /** When the first window began; other windows are counted from there. */
   readonly budgetStartMs: number;
   /** The owner holds nothing of the scope. */
@@ -76,6 +78,7 @@ function readNeed(entry: ScopeNeed): LeaseNeed {
     partial: entry.partial,
     empty: entry.empty,
     budgetDuration,
+    softBudget: limits?.softBudgetNanoUsd,
     budgetStartMs: limits?.budgetStart === undefined ? 0 : timestampMs(limits.budgetStart),
   };
 }

@@ -79,6 +79,26 @@ for (const backend of backends) {
       );
     });
 
+    test("what a scope has spent, with its windows and models, is copied to another", async () => {
+      const scopes = ["key:from", "key:from|model:m", "key:from-other"];
+      for (const [at, scope] of scopes.entries()) {
+        await lease(accounting, "owner", { scope, budgetDuration: "1d", maxBudgetNanoUsd: 1000n }, { nanoUsd: 10n });
+        await replica.spend.setSpend({ scope, spentNanoUsd: BigInt(at + 1) });
+      }
+      await replica.spend.setSpend({ scope: "key:to", spentNanoUsd: 99n });
+      const copy = () => accounting.spend.copySpend({ fromScope: "key:from", toScope: "key:to" });
+      await copy();
+      await copy();
+      const asked = ["key:from", "key:to", "key:to|model:m", "key:to-other"];
+      const { spends } = await replica.spend.getSpend({ scopes: asked });
+      assert.deepEqual(
+        spends.map(({ spentNanoUsd }) => spentNanoUsd),
+        [1n, 1n, 2n, 0n],
+      );
+      assert.deepEqual(spends[1]?.resetsAt, spends[0]?.resetsAt);
+      await assert.rejects(accounting.spend.copySpend({ fromScope: "key:from", toScope: "" }));
+    });
+
     test("random batches of many scopes on two replicas at the same time add up, without a deadlock", async () => {
       const random = seededRandom(11);
       const scopes = ["key:a", "key:b", "team:c", "user:d", "team:e"];

@@ -1,13 +1,16 @@
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { nameOf } from "#chassis/authorship.ts";
 import { databaseError } from "#chassis/database/database.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "./context.ts";
+
+export { createdBy, nameOf, touch } from "#chassis/authorship.ts";
 
 /** One thing that a change touched. */
 export interface Changed {
   /** What it is: a scope, see `scopeOf`. */
   readonly scope: string;
-  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated";
+  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked" | "rotated" | "collected";
 }
 
 /** What a change hands out of its transaction. */
@@ -47,26 +50,4 @@ export async function change<T>(
     telemetry.changed(changed, nameOf(caller));
   }
   return result;
-}
-
-/** How the caller is remembered in what it makes: its user, else its key's hash. */
-export function nameOf(caller: AdminCaller): string {
-  return caller.userId === "" ? caller.keyId : caller.userId;
-}
-
-/** The columns that tell who made a row and when. */
-export function createdBy(caller: AdminCaller, now: Date) {
-  const name = nameOf(caller);
-  return { createdAt: now, createdBy: name, updatedAt: now, updatedBy: name, version: 1 };
-}
-
-/** Marks a row as changed. */
-export function touch(
-  row: { updatedAt: Date; updatedBy: string; version: number },
-  caller: AdminCaller,
-  now: Date,
-): void {
-  row.updatedAt = now;
-  row.updatedBy = nameOf(caller);
-  row.version += 1;
 }

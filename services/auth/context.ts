@@ -3,6 +3,7 @@ import type { Meter } from "@opentelemetry/api";
 import type { Database } from "#chassis/database/database.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
+import type { Sealer } from "#chassis/sealing.ts";
 import type { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import type { AuthConfig } from "./config.ts";
 import type { AuthTelemetry } from "./events.ts";
@@ -16,6 +17,8 @@ export interface AuthContext {
   readonly spend: Client<typeof SpendService>;
   /** SHA-256 of the master key, lowercase hex. Undefined means that there is none, and nobody may manage keys. */
   readonly masterKeyHash: string | undefined;
+  /** Seals keys that wait to be collected. Every replica is given the same. */
+  readonly sealer: Sealer;
   readonly config: AuthConfig;
   readonly log: Logger;
   readonly meter: Meter;
@@ -29,6 +32,7 @@ export interface RouteContext {
   readonly announcer: Announcer;
   readonly spend: Client<typeof SpendService>;
   readonly masterKeyHash: string | undefined;
+  readonly sealer: Sealer;
   readonly config: AuthConfig;
   readonly telemetry: AuthTelemetry;
   readonly clock: () => number;

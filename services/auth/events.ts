@@ -10,6 +10,8 @@ export interface AuthTelemetry {
   /** Something was made, changed or deleted: `scope` names it, `by` the user or key that did it. */
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
   announcementFailed(error: unknown): void;
+  /** A key that is due was not replaced; it is tried again. */
+  rotationFailed(error: unknown): void;
 }
 
 export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
@@ -24,6 +26,7 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
         log.info(`${kind} ${action}`, { scope: shortScope(scope), by: short(by) });
       }
     },
+    rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };
 }

@@ -18,10 +18,10 @@ const routesOfType: Readonly<Record<string, readonly string[]>> = {
 const throughputTypes: ReadonlySet<string> = new Set(["", "guaranteed_throughput", "best_effort_throughput"]);
 
 /** The key that the caller chose. Undefined means a random one. @throws INVALID_REQUEST where it can be guessed. */
-export function readChosenKey(key: string | undefined): string | undefined {
+export function readChosenKey(key: string | undefined, field = "key"): string | undefined {
   if (key === undefined || key === "") return undefined;
   if (keyForm.test(key)) return key;
-  throw invalid("key", "must start with sk-, have at least 16 characters and hold no spaces");
+  throw invalid(field, "must start with sk-, have at least 16 characters and hold no spaces");
 }
 
 /** When a key ends that lives so long from now; null means never. */
@@ -63,7 +63,24 @@ export function readKeySettings(given: KeySettings | undefined): KeySettings {
   for (const name of ["keyAlias", "userId", "teamId", "organizationId", "projectId", "rotationInterval"] as const) {
     if (settings[name] === "") delete settings[name];
   }
+  if (settings.keyAlias !== undefined) settings.keyAlias = readAlias(settings.keyAlias);
   return settings;
+}
+
+/** A text in the form of Unicode in which texts that look the same are the same: aliases are stored in it. */
+export function oneForm(text: string): string {
+  return text.normalize("NFC");
+}
+
+/**
+ * An alias as it is stored. Characters that nobody sees, or that turn the
+ * direction of writing, would let two aliases look the same.
+ */
+function readAlias(alias: string): string {
+  if (/[\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(alias) || alias !== alias.trim()) {
+    throw invalid("key_alias", "must hold no invisible characters, and no space at its ends");
+  }
+  return oneForm(alias);
 }
 
 /** The columns of a key's row that its settings decide. */

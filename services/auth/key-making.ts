@@ -6,7 +6,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { createdBy } from "./change.ts";
 import type { RouteContext } from "./context.ts";
-import { VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
+import { RetiredKey, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
 import { keyColumns, readExpiry, rotationDue } from "./key-input.ts";
 import { hashKey, mintKey, nameOf } from "./secret-key.ts";
 
@@ -40,11 +40,24 @@ export function makeKey(
 }
 
 /** Stores a new key. @throws CONFLICT where the key or its alias exists already; the master key exists always. */
-export async function storeKey({ masterKeyHash }: RouteContext, em: SqlEntityManager, { row }: NewKey): Promise<void> {
-  if (row.keyId === masterKeyHash) throw keyExists();
+export async function storeKey(context: RouteContext, em: SqlEntityManager, { row }: NewKey): Promise<void> {
+  await requireFreeKey(context, em, row.keyId);
   await em.insert(VirtualKey, row).catch((error: unknown) => {
     throw keyTaken(error, row.keyAlias ?? "");
   });
+}
+
+/** @throws CONFLICT where a key is the master key, exists, or was replaced by another one that it stands for. */
+export async function requireFreeKey(
+  { masterKeyHash }: RouteContext,
+  em: SqlEntityManager,
+  keyId: string,
+): Promise<void> {
+  const isTaken =
+    keyId === masterKeyHash ||
+    (await em.count(VirtualKey, { keyId })) > 0 ||
+    (await em.count(RetiredKey, { retiredKeyId: keyId })) > 0;
+  if (isTaken) throw keyExists();
 }
 
 /** What an insert or update of a key has failed with, in the words of a client. */

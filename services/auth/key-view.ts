@@ -1,11 +1,22 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Key, KeySchema, KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
+import type { RouteContext } from "./context.ts";
 import type { VirtualKeyRow } from "./db/entities.ts";
-import type { WindowSpend } from "./scope-spend.ts";
+import { scopeOf } from "./scope.ts";
+import { nothingSpent, spentBy, type WindowSpend } from "./scope-spend.ts";
 import { readDoc } from "./stored-doc.ts";
 
 const emptyObject = Buffer.from("{}");
+
+/** Keys as an administrator sees them, with what they spent. @throws UNAVAILABLE where accounting does not answer. */
+export async function keyViews(context: RouteContext, rows: readonly VirtualKeyRow[]): Promise<Key[]> {
+  const spends = await spentBy(
+    context,
+    rows.map(({ keyId }) => scopeOf.key(keyId)),
+  );
+  return rows.map((row, at) => keyView(row, spends[at] ?? nothingSpent));
+}
 
 /** A key as an administrator sees it. */
 export function keyView(row: VirtualKeyRow, { spent, resetsAt }: WindowSpend): Key {
@@ -26,6 +37,7 @@ export function keyView(row: VirtualKeyRow, { spent, resetsAt }: WindowSpend): K
     rotationCount: row.rotationCount,
     lastRotationAt: stamp(row.rotatedAt),
     keyRotationAt: stamp(row.rotateAt),
+    version: row.version,
   });
 }
 

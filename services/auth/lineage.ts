@@ -50,7 +50,7 @@ export async function loadLineage(database: Database, found: FoundKey): Promise<
     key.teamId ? database.em().findOne(Team, { teamId: key.teamId }) : null,
     key.projectId ? database.em().findOne(Project, { projectId: key.projectId }) : null,
   ]);
-  const organizationId = key.organizationId ?? team?.organizationId;
+  const organizationId = team === null ? key.organizationId : team.organizationId;
   const organization = organizationId ? await database.em().findOne(Organization, { organizationId }) : null;
   const partial = { ...found, user, team, organization, project, memberships, organizationMemberships };
   const [budgets, accessGroups] = await Promise.all([

@@ -3,9 +3,9 @@ import { LockMode } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { AuthContext } from "./context.ts";
-import { Outbox } from "./db/entities.ts";
+import { Outbox, RetiredKey } from "./db/entities.ts";
 import type { AuthTelemetry } from "./events.ts";
-import { keyOfScope } from "./scope.ts";
+import { keyOfScope, scopeOf } from "./scope.ts";
 
 /** Announces what has changed once the change is committed, and not if it is not. */
 export interface Announcer {
@@ -66,7 +66,8 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
   }
 
   return {
-    async note(em, scopes) {
+    async note(em, changed) {
+      const scopes = [...changed, ...(await retiredScopes(em, changed))];
       const rows = [];
       for (let from = 0; from < scopes.length; from += rowSize) rows.push(split(scopes.slice(from, from + rowSize)));
       await em.insertMany(Outbox, rows);
@@ -78,6 +79,14 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
       await state.running;
     },
   };
+}
+
+/** Hashes that still stand for changed keys: edges know the keys by these too. */
+async function retiredScopes(em: SqlEntityManager, scopes: readonly string[]): Promise<string[]> {
+  const keyIds = scopes.flatMap((scope) => keyOfScope(scope) ?? []);
+  if (keyIds.length === 0) return [];
+  const rows = await em.find(RetiredKey, { keyId: { $in: keyIds } });
+  return rows.map(({ retiredKeyId }) => scopeOf.key(retiredKeyId));
 }
 
 function split(scopes: readonly string[]) {

@@ -52,7 +52,7 @@ export function virtualPrincipal(lineage: Lineage, now: Date): Principal {
     keyAlias: key.keyAlias ?? "",
     userId: key.userId ?? "",
     teamId: key.teamId ?? "",
-    organizationId: key.organizationId ?? team?.organizationId ?? "",
+    organizationId: (team === null ? key.organizationId : team.organizationId) ?? "",
     projectId: key.projectId ?? "",
     models: keyModels(lineage, settings),
     rights: rightsAbove(lineage, teamSettings),

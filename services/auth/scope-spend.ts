@@ -52,6 +52,15 @@ export async function setSpend({ spend }: RouteContext, scope: string, spentNano
   }
 }
 
+/** Gives a scope, and those beneath it, what another has spent. @throws UNAVAILABLE */
+export async function copySpend({ spend }: RouteContext, fromScope: string, toScope: string): Promise<void> {
+  try {
+    await spend.copySpend({ fromScope, toScope }, { timeoutMs });
+  } catch (cause) {
+    throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be moved now. Try again.", { retryAfterMs: 1000, cause });
+  }
+}
+
 const mostSpenders = 1000;
 
 /** Who has spent in its current window, of a kind of scopes, by name, the dearest first. @throws UNAVAILABLE */

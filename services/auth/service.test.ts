@@ -4,6 +4,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
+import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { VirtualKey } from "./db/entities.ts";
 import { hashKey } from "./secret-key.ts";
 import {
@@ -17,6 +18,7 @@ import {
   setUp,
   until,
 } from "./testing/auth-fixture.ts";
+import { storeTeam } from "./testing/stored-rows.ts";
 
 const virtual = (keyId: string) => as({ keyId });
 
@@ -26,6 +28,7 @@ after(() => databases.stop());
 for (const { name, url } of databases.all) {
   test(`a generated key is stored by its hash and authenticates (${name})`, async () => {
     const { auth, keys, database, announced, close } = await setUp(url);
+    await storeTeam(database, "t");
     const made = await generate(
       keys,
       {
@@ -211,7 +214,7 @@ const [anyDatabase] = databases.all;
 assert.ok(anyDatabase);
 
 test("the master key is known without the database, an unknown key is KEY_INVALID, a broken database UNAVAILABLE", async () => {
-  const { auth, database, close } = await setUp(anyDatabase.url);
+  const { auth, keys, database, close } = await setUp(anyDatabase.url);
   await refused(auth.authenticate({ keyHash: hashKey("sk-unknown") }), Reason.KEY_INVALID, "key");
   await refused(auth.authenticate({ keyHash: "sk-master" }), Reason.INVALID_REQUEST, "key_hash");
   await database.close();
@@ -222,6 +225,20 @@ test("the master key is known without the database, an unknown key is KEY_INVALI
     [[`key:${masterKeyHash}`, undefined]],
   );
   await refused(auth.authenticate({ keyHash: hashKey("sk-unknown") }), Reason.UNAVAILABLE, "");
+  const member = as({ userId: "u", teamIds: ["t"], roles: [Role.INTERNAL_USER] });
+  for (const work of [
+    keys.listKeys({}, master),
+    keys.listKeyAliases({}, member),
+    keys.getKeyInfo({ key: "sk-x" }, member),
+    keys.getKeyInfos({ keys: ["sk-x"] }, member),
+    keys.generateKey({ settings: { teamId: "t" } }, member),
+    keys.regenerateKey({ key: "sk-x" }, master),
+    keys.collectKey({ key: "sk-x" }, master),
+    keys.blockKey({ key: "sk-x" }, master),
+    keys.resetKeySpend({ key: "sk-x", resetTo: 0n }, master),
+  ]) {
+    await refused(work, Reason.UNAVAILABLE, "");
+  }
   await close();
 });
 
@@ -274,7 +291,14 @@ const badRequests: [FlatKey, string][] = [
   [{ metadata: nested(100) }, "metadata"],
   [{ metadata: nested(30_000) }, "metadata"],
   [{ metadata: Buffer.from(JSON.stringify({ a: "x".repeat(70_000) })) }, "metadata"],
-  [{ spend: 1n }, "spend"],
+  [{ spend: -1n }, "spend"],
+  [{ keyAlias: "zero\u200bwidth" }, "key_alias"],
+  [{ keyAlias: "\u202eright to left" }, "key_alias"],
+  [{ keyAlias: " ends" }, "key_alias"],
+  [{ teamId: "no-such-team" }, "team_id"],
+  [{ projectId: "no-such-project" }, "project_id"],
+  [{ organizationId: "no-such-organization" }, "organization_id"],
+  [{ limits: { budgetId: "no-such-budget" } }, "budget_id"],
   [{ keyType: "other" }, "key_type"],
   [{ autoRotate: true }, "rotation_interval"],
   [{ tempBudgetIncrease: 1n }, "temp_budget_increase"],

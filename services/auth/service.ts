@@ -1,6 +1,7 @@
 import type { HostedService } from "#chassis/service.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
+import { startRotation } from "./key-rotation.ts";
 import { createAnnouncer } from "./outbox.ts";
 import { createRoutes } from "./routes/index.ts";
 
@@ -9,9 +10,14 @@ export function createAuthService(context: AuthContext): HostedService {
   const telemetry = createAuthTelemetry(context.meter, context.log);
   const announcer = createAnnouncer(context, telemetry);
   void announcer.announce();
+  const routeContext = { ...context, announcer, telemetry };
+  const rotation = startRotation(routeContext);
   return {
     name: "auth",
-    implementations: createRoutes({ ...context, announcer, telemetry }),
-    close: () => announcer.close(),
+    implementations: createRoutes(routeContext),
+    async close() {
+      await rotation.stop();
+      await announcer.close();
+    },
   };
 }

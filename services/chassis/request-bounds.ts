@@ -6,6 +6,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { jsonFault } from "#chassis/json-bounds.ts";
 import { errorText } from "#chassis/log.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { CallerModelsSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { Format, field as fieldOption, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
 
 const maxEntries = 1000;
@@ -48,7 +49,7 @@ function checkCount(field: DescField, count: number): void {
 
 function checkValue(field: DescField, value: unknown): void {
   if (isReflected(value)) {
-    if (!value.desc.typeName.startsWith("google.protobuf.")) checkMembers(value);
+    if (!isMeshsOwn(value.desc.typeName)) checkMembers(value);
   } else if (typeof value === "string") {
     checkText(field, value);
   } else if (typeof value === "bigint" || typeof value === "number") {
@@ -57,6 +58,11 @@ function checkValue(field: DescField, value: unknown): void {
     const fault = value.length === 0 ? undefined : jsonFault(value);
     if (fault !== undefined) throw invalid(field, fault);
   }
+}
+
+/** Not a client's words: protobuf's own types, and what the edge says of the caller. */
+function isMeshsOwn(typeName: string): boolean {
+  return typeName.startsWith("google.protobuf.") || typeName === CallerModelsSchema.typeName;
 }
 
 function isReflected(value: unknown): value is ReflectMessage {

@@ -61,17 +61,31 @@ export function parseYaml(
     throw new ConfigurationError(`${fileName}:${line}: malformed YAML: ${broken.message}`);
   }
   const raw = plainValue(document, fileName);
+  return resolved(raw, environment, (value, path, expected) => {
+    const place = `${fileName}:${lineOf(document, lines, path)}: ${spell(path)}`;
+    return new ConfigurationError(`${place}: expected ${expected}, got ${shown(value, path)}`);
+  });
+}
+
+/** A document that was never a text: what `parseYaml` makes of one, for a value that came some other way. */
+export function plainDocument(raw: unknown, environment: Environment): YamlDocument {
+  return resolved(
+    raw,
+    environment,
+    (value, path, expected) =>
+      new ConfigurationError(`${spell(path)}: expected ${expected}, got ${shown(value, path)}`),
+  );
+}
+
+function resolved(
+  raw: unknown,
+  environment: Environment | ((raw: unknown) => Environment),
+  problem: (value: unknown, path: DocumentPath, expected: string) => ConfigurationError,
+): YamlDocument {
   const missing: MissingVariable[] = [];
   const env = typeof environment === "function" ? environment(raw) : environment;
   const value = resolveReferences(raw, env, [], missing);
-  return {
-    value,
-    missing,
-    problem: (path, expected) =>
-      new ConfigurationError(
-        `${fileName}:${lineOf(document, lines, path)}: ${spell(path)}: expected ${expected}, got ${shown(value, path)}`,
-      ),
-  };
+  return { value, missing, problem: (path, expected) => problem(value, path, expected) };
 }
 
 /** The document of a gateway that was given no file. */

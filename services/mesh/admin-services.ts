@@ -7,6 +7,11 @@ import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import { TagService } from "#gen/sluice/auth/v1/tag_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
+import { ConfigService } from "#gen/sluice/router/v1/config_service_pb.ts";
+import { CredentialService } from "#gen/sluice/router/v1/credential_service_pb.ts";
+import { ModelAccessGroupService } from "#gen/sluice/router/v1/model_access_group_service_pb.ts";
+import { ModelHealthService } from "#gen/sluice/router/v1/model_health_service_pb.ts";
+import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 
 /** A service whose RPCs declare REST paths, and who serves it. */
 export interface AdminService {
@@ -23,4 +28,9 @@ export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: TagService },
   { owner: "auth", service: SpendReportService },
   { owner: "accounting", service: SpendService },
+  { owner: "router", service: ModelService },
+  { owner: "router", service: CredentialService },
+  { owner: "router", service: ModelAccessGroupService },
+  { owner: "router", service: ModelHealthService },
+  { owner: "router", service: ConfigService },
 ];

@@ -26,7 +26,20 @@ const general = z
   .nullish();
 /** Of the section that routing reads, what another service needs. */
 const litellm = z.looseObject({ timezone: z.string("expected the name of a time zone").nullish() }).nullish();
-const builtGeneral = ["master_key", "database_url", "database_connection_pool_limit", "max_request_size_mb"];
+const builtGeneral = [
+  "master_key",
+  "database_url",
+  "database_connection_pool_limit",
+  "max_request_size_mb",
+  // Models of the API are always stored.
+  "store_model_in_db",
+  "background_health_checks",
+  "health_check_interval",
+  "health_check_details",
+  "health_check_concurrency",
+];
+/** Read by auth. */
+const authGeneral = ["default_team_disabled"];
 
 /** Reads the file that CONFIG_FILE_PATH names. A mistake stops the start with its line, its path and what was expected. */
 export async function readConfigFile(env: Environment): Promise<ConfigFile> {
@@ -66,7 +79,7 @@ function overlay(settings: z.output<typeof general> & object): Environment {
 
 function unbuilt(settings: object): string[] {
   return Object.keys(settings)
-    .filter((key) => !builtGeneral.includes(key))
+    .filter((key) => ![...builtGeneral, ...authGeneral].includes(key))
     .map(
       (key) =>
         `general_settings.${key} is ${unbuiltGeneralSettings.includes(key) ? "not built yet" : "unknown"}; ignored`,

@@ -6,12 +6,14 @@ import { type RpcServer, type RpcServerOptions, serveRpc } from "#chassis/serve/
 import { createTelemetry } from "#chassis/telemetry.ts";
 import { createTracing } from "#chassis/tracing.ts";
 import type { EdgeService } from "../edge/service.ts";
+import { readRouterEnv } from "../router/config.ts";
 import { parseRouterConfig } from "../router/config-file.ts";
+import type { LoadedConfig } from "../router/models/live-models.ts";
 import { banner } from "./banner.ts";
 import { type MeshConfig, readMeshConfig } from "./config.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { ProcessHealth } from "./health.ts";
-import { hostServices, type Start } from "./hosting.ts";
+import { type Hosted, hostServices, type Start } from "./hosting.ts";
 import { findMasterKey, type MasterKey } from "./master-key.ts";
 import { Peers } from "./peers.ts";
 import { State } from "./state.ts";
@@ -25,6 +27,8 @@ export interface Gateway {
   readonly rpcPort: number | undefined;
   /** What to tell the person who started it. */
   readonly banner: string;
+  /** Reads the configuration file again, where this process uses it. Never rejects. */
+  reloadConfig(): Promise<void>;
   /** Finishes calls in flight, then stops everything. */
   close(): Promise<void>;
 }
@@ -39,7 +43,7 @@ interface Servers {
 export async function startGateway(environment: Environment): Promise<Gateway> {
   const began = performance.now();
   const file = await readConfigFile(environment);
-  const routerConfig = parseRouterConfig(file.document);
+  const routing = readRouting(file);
   const config = readMeshConfig(file.env);
   if (config.services.has("edge")) await checkPort(config.http);
   const log = createLogger(config.logLevel);
@@ -47,7 +51,8 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   const state = await State.open(config, log);
   const start: Start = {
     file,
-    routerConfig,
+    routing,
+    readRouting: async () => readRouting(await readConfigFile(environment)),
     config,
     log,
     state,
@@ -59,16 +64,28 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   };
   const servers: Servers = {};
   const close = closeOnce(start, servers);
+  let hosted: Hosted;
   try {
     // In a mesh every process reads the file; one of them says what it finds.
     if (config.services.has("edge")) for (const warning of file.warnings) log.warn(warning);
-    await serve(start, servers, await hostServices(start));
+    hosted = await hostServices(start);
+    await serve(start, servers, hosted.edge);
   } catch (error) {
     await close();
     throw error;
   }
   const ports = { port: servers.edge?.port, rpcPort: servers.rpc?.port };
-  return { ...ports, banner: describe(start, ports, performance.now() - began), close };
+  return {
+    ...ports,
+    banner: describe(start, ports, performance.now() - began),
+    reloadConfig: async () => hosted.router?.reloadConfig(),
+    close,
+  };
+}
+
+function readRouting(file: ConfigFile): LoadedConfig {
+  const { config, warnings } = parseRouterConfig(file.document);
+  return { config, env: readRouterEnv(file.env, config.providers), references: file.env, warnings };
 }
 
 /** A process that neither checks keys nor touches credentials needs no master key. */

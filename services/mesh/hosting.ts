@@ -16,6 +16,7 @@ import { readEnv as readAccountingEnv } from "../accounting/config.ts";
 import { accountingSchema } from "../accounting/db/schema.ts";
 import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
+import { readKeyPolicy } from "../auth/config-file.ts";
 import { authSchema } from "../auth/db/schema.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readEdgeConfig } from "../edge/config.ts";
@@ -25,9 +26,9 @@ import { readEnv as readAdapterEnv } from "../provider-adapter/config.ts";
 import { createProviderAdapterService } from "../provider-adapter/service.ts";
 import { createAdmitter } from "../router/admission/admitter.ts";
 import { readAdmissionEnv } from "../router/admission/config.ts";
-import { readRouterEnv } from "../router/config.ts";
-import type { parseRouterConfig } from "../router/config-file.ts";
-import { createRouterService } from "../router/service.ts";
+import { routerSchema } from "../router/db/schema.ts";
+import type { LoadedConfig } from "../router/models/live-models.ts";
+import { createRouterService, type RouterService } from "../router/service.ts";
 import { adminServices } from "./admin-services.ts";
 import type { MeshConfig } from "./config.ts";
 import type { ConfigFile } from "./config-file.ts";
@@ -40,7 +41,10 @@ import { version } from "./version.ts";
 /** What the steps of a start hand on. */
 export interface Start {
   readonly file: ConfigFile;
-  readonly routerConfig: ReturnType<typeof parseRouterConfig>;
+  /** What the file says about routing. */
+  readonly routing: LoadedConfig;
+  /** Reads the file again. Rejects with a ConfigurationError where it is no good. */
+  readonly readRouting: () => Promise<LoadedConfig>;
   readonly config: MeshConfig;
   readonly log: Logger;
   readonly telemetry: Telemetry;
@@ -52,14 +56,20 @@ export interface Start {
   readonly masterKey: MasterKey | undefined;
 }
 
+/** What the rest of the process needs of the services that it hosts. */
+export interface Hosted {
+  readonly edge: EdgeService | undefined;
+  readonly router: RouterService | undefined;
+}
+
 /** Hosts what is to be hosted, each after the services it calls. */
-export async function hostServices(start: Start): Promise<EdgeService | undefined> {
+export async function hostServices(start: Start): Promise<Hosted> {
   const { services } = start.config;
   if (services.has("accounting")) await hostAccounting(start);
   if (services.has("auth")) await hostAuth(start);
   if (services.has("provider-adapter")) hostAdapter(start);
-  if (services.has("router")) await hostRouter(start);
-  return services.has("edge") ? hostEdge(start) : undefined;
+  const router = services.has("router") ? await hostRouter(start) : undefined;
+  return { router, edge: services.has("edge") ? hostEdge(start) : undefined };
 }
 
 async function hostAccounting({ file, log, telemetry, state, peers }: Start): Promise<void> {
@@ -74,13 +84,17 @@ async function hostAccounting({ file, log, telemetry, state, peers }: Start): Pr
   peers.host(service);
 }
 
-async function hostAuth({ file, log, telemetry, state, peers, masterKey }: Start): Promise<void> {
+async function hostAuth(start: Start): Promise<void> {
+  const { file, log, telemetry, state, peers, masterKey } = start;
+  const { policy, warnings } = readKeyPolicy(file.document);
+  for (const warning of warnings) log.warn(warning);
   const service = createAuthService({
     database: await state.database(authSchema),
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
-    config: readAuthEnv(file.env),
+    sealer: sealerOf(start),
+    config: readAuthEnv(file.env, policy),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,
@@ -99,9 +113,9 @@ function hostAdapter(start: Start): void {
   peers.host(service);
 }
 
-async function hostRouter(start: Start): Promise<void> {
-  const { file, config, log, telemetry, state, peers, routerConfig } = start;
-  for (const warning of routerConfig.warnings) log.warn(warning);
+async function hostRouter(start: Start): Promise<RouterService> {
+  const { file, config, log, telemetry, state, peers, routing } = start;
+  for (const warning of routing.warnings) log.warn(warning);
   const own = log.with({ service: "router" });
   const meter = telemetry.meter("router");
   const admitter = await createAdmitter({
@@ -115,8 +129,11 @@ async function hostRouter(start: Start): Promise<void> {
     config: readAdmissionEnv(file.env),
   });
   const service = await createRouterService({
-    config: routerConfig.config,
-    env: readRouterEnv(file.env, routerConfig.config.providers),
+    source: { initial: routing, load: start.readRouting },
+    store: {
+      open: state.hasDatabase ? () => state.databaseNow(routerSchema) : undefined,
+      events: state.events,
+    },
     adapter: {
       inference: peers.client("provider-adapter", InferenceService),
       requests: peers.client("provider-adapter", RequestService),
@@ -126,7 +143,7 @@ async function hostRouter(start: Start): Promise<void> {
     log: own,
     meter,
   });
-  peers.host(service);
+  return peers.host(service);
 }
 
 function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeService {

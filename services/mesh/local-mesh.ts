@@ -50,6 +50,9 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
   );
   const stop = stopOnce(running, backing);
   onSignals(() => void stop());
+  process.on("SIGHUP", () => {
+    for (const service of running) service.reload();
+  });
   try {
     await Promise.all(running.map((service) => service.ready));
     const readyMs = performance.now() - began;

@@ -15,6 +15,7 @@ export async function main(args: readonly string[], environment: Environment): P
       });
     };
     onSignals(stop);
+    process.on("SIGHUP", () => void gateway.reloadConfig());
     // The parent of a local mesh is gone: nobody else would end this process.
     process.once("disconnect", stop);
     process.stdout.write(gateway.banner);

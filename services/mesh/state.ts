@@ -11,6 +11,8 @@ import { errorText, type Logger } from "#chassis/log.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { MeshConfig } from "./config.ts";
 
+type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations">;
+
 const databasePatienceMs = 60_000;
 const databaseRetryMs = 1000;
 
@@ -21,6 +23,7 @@ export class State {
   readonly #log: Logger;
   readonly #dataDir: DataDir | undefined;
   readonly #databases: Database[] = [];
+  #closed = false;
   #embedded: { readonly url: Secret; close(): Promise<void> } | undefined;
 
   private constructor(config: MeshConfig, log: Logger, dataDir: DataDir | undefined) {
@@ -44,15 +47,11 @@ export class State {
   }
 
   /** Opens a service's schema. Waits for a database that does not answer yet; a wrong address or password ends it. */
-  async database(options: Pick<DatabaseOptions, "schema" | "entities" | "migrations">): Promise<Database> {
-    const url = this.#config.databaseUrl ?? (await this.#embed());
+  async database(options: Schema): Promise<Database> {
     const deadline = performance.now() + databasePatienceMs;
     for (;;) {
       try {
-        const all = { ...options, url, poolSize: this.#config.databasePoolSize, log: this.#log };
-        const database = await openDatabase(all);
-        this.#databases.push(database);
-        return database;
+        return await this.databaseNow(options);
       } catch (error) {
         const away = databaseError(error).code === Code.Unavailable && performance.now() < deadline;
         if (!away) throw new ConfigurationError(`The database cannot be opened: ${errorText(error)}`);
@@ -60,6 +59,20 @@ export class State {
         await sleep(databaseRetryMs);
       }
     }
+  }
+
+  /** The same without waiting: rejects where the database does not answer now. */
+  async databaseNow(options: Schema): Promise<Database> {
+    const url = this.#config.databaseUrl ?? (await this.#embed());
+    const database = await openDatabase({ ...options, url, poolSize: this.#config.databasePoolSize, log: this.#log });
+    if (this.#closed) await database.close();
+    else this.#databases.push(database);
+    return database;
+  }
+
+  /** Whether there is a database for whoever can do without one: a process by itself embeds none for that. */
+  get hasDatabase(): boolean {
+    return this.#config.databaseUrl !== undefined || holdsRows(this.#config);
   }
 
   /** Whether every open database answers; undefined where this process has none. */
@@ -70,6 +83,7 @@ export class State {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.events.close();
     await Promise.all(this.#databases.map((database) => database.close()));
     await this.#embedded?.close();

@@ -10,6 +10,8 @@ export interface SupervisedService {
   /** Resolves when it first serves; rejects when it ends before that. */
   readonly ready: Promise<void>;
   pid(): number | undefined;
+  /** Lets it read the configuration file again. */
+  reload(): void;
   /** Lets it drain and waits for its end. */
   stop(): Promise<void>;
 }
@@ -43,6 +45,8 @@ export function superviseService(name: ServiceName, env: Environment): Supervise
     name,
     ready,
     pid: () => child.pid,
+    // One that is still starting does not listen for the signal yet, and reads the file anyway.
+    reload: () => void (served && child.kill("SIGHUP")),
     async stop() {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;

@@ -46,7 +46,10 @@ model_list:
   );
   const [deployment] = config.deployments;
   assert.ok(deployment !== undefined);
-  const { credential, prices, ...rest } = deployment;
+  const { credential, prices, about, ...rest } = deployment;
+  assert.equal(about.params.api_key, "****");
+  assert.equal(about.params.timeout, 1.5);
+  assert.deepEqual([about.mode, about.accessGroups, about.info.base_model], ["chat", ["beta"], "gpt-4o-mini"]);
   assert.equal(credential?.reveal(), "sk-secret");
   assert.deepEqual(prices, { input: 150_000_000n, output: 600_000_000n });
   assert.deepEqual(rest, {
@@ -72,11 +75,11 @@ model_list:
     defaultParams: { temperature: 0.1, seed: 3 },
     baseModel: "gpt-4o-mini",
     maxOutputTokens: undefined,
+    credentialName: undefined,
   });
   assert.deepEqual(warnings, [
     "model_list[0].extra is unknown, ignored",
     "model_list[0].litellm_params.tags is not built yet and has no effect",
-    "model_list[0].model_info.access_groups is not built yet and has no effect",
   ]);
 });
 

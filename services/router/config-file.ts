@@ -1,34 +1,47 @@
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
 import {
+  credentialListSchema,
   type FallbackList,
+  healthSettingsSchema,
   type LitellmSettingsSection,
   litellmSettingsSchema,
   modelListSchema,
   type RouterSettingsSection,
   routerSettingsSchema,
 } from "./config-schema.ts";
-import { keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { keysOfAuth, keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { jsonObject, maskFacts, secretValues } from "./masking.ts";
 import { readDeployment } from "./model-list.ts";
 import { readProviders } from "./provider-list.ts";
 import { createProviderNames, type ProviderNames } from "./provider-table.ts";
-import type { DeploymentConfig, FallbackTable, ModelAlias, RouterConfig, RouterSettings } from "./router-config.ts";
+import type {
+  DeploymentConfig,
+  FallbackTable,
+  HealthSettings,
+  ModelAlias,
+  NamedCredential,
+  RouterConfig,
+  RouterSettings,
+} from "./router-config.ts";
 
 const sections = new Set([
   "providers",
   "model_list",
+  "credential_list",
   "router_settings",
   "litellm_settings",
   "general_settings",
   "environment_variables",
 ]);
 const routerKeys = new Set(Object.keys(routerSettingsSchema.unwrap().unwrap().shape));
-const litellmKeys = new Set(Object.keys(litellmSettingsSchema.unwrap().unwrap().shape));
+const litellmKeys = new Set([...Object.keys(litellmSettingsSchema.unwrap().unwrap().shape), ...keysOfAuth]);
 
+const healthDefaults = { intervalMs: 300_000, concurrency: 10 };
 const defaults = { numRetries: 2, timeoutMs: 6_000_000, cooldownMs: 5_000, maxFallbacks: 5 };
 
 /**
- * Reads `providers`, `model_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration, and looks at the names of all
- * sections. Throws a ConfigurationError that lists every wrong value with its line. A warning is one sentence: a key that
+ * Reads `providers`, `model_list`, `credential_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration,
+ * what of `general_settings` concerns deployments, and looks at the names of all sections. Throws a ConfigurationError that lists every wrong value with its line. A warning is one sentence: a key that
  * is unknown or not built, a variable that is not set.
  */
 export function parseRouterConfig(document: YamlDocument): { config: RouterConfig; warnings: string[] } {
@@ -45,10 +58,12 @@ export function parseRouterConfig(document: YamlDocument): { config: RouterConfi
       litellm.enable_azure_ad_token_refresh === true
         ? deployments.map((deployment) => withMachineIdentity(deployment, names))
         : deployments,
+    credentials: readCredentials(document),
     aliases: readAliases(router.model_group_alias ?? {}),
     settings: readSettings(router, litellm),
+    health: readHealthSettings(document),
   };
-  warnings.push(...fallbackWarnings(config, names));
+  warnings.push(...fallbackWarnings(config, names), ...credentialWarnings(config));
   return { config, warnings };
 }
 
@@ -94,6 +109,28 @@ function readSettings(router: RouterSettingsSection, litellm: LitellmSettingsSec
   };
 }
 
+function readCredentials(document: YamlDocument): NamedCredential[] {
+  const entries = readSection(document, ["credential_list"], credentialListSchema) ?? [];
+  return entries.map((entry, index) => ({
+    name: entry.credential_name,
+    info: maskFacts(jsonObject(entry.credential_info ?? {})),
+    values: secretValues(jsonObject(entry.credential_values ?? {})),
+    missingVariable: document.missing.find(
+      ({ path }) => path[0] === "credential_list" && path[1] === index && path.at(-1) === "api_key",
+    )?.name,
+  }));
+}
+
+function readHealthSettings(document: YamlDocument): HealthSettings {
+  const settings = readSection(document, ["general_settings"], healthSettingsSchema) ?? {};
+  return {
+    background: settings.background_health_checks ?? false,
+    intervalMs: settings.health_check_interval ?? healthDefaults.intervalMs,
+    details: settings.health_check_details ?? true,
+    concurrency: settings.health_check_concurrency ?? healthDefaults.concurrency,
+  };
+}
+
 function readFallbacks(list: FallbackList): FallbackTable {
   const table = new Map<string, readonly string[]>();
   for (const entry of list ?? []) {
@@ -129,4 +166,13 @@ function fallbackWarnings(config: RouterConfig, names: ReturnType<typeof createP
     (name) => !patterns && !known.has(name) && names.split(name) === undefined,
   );
   return [...new Set(unknown)].map((name) => `fallback ${name} is not in model_list and has no known provider`);
+}
+
+/** It may be one of the database, which is not known yet. */
+function credentialWarnings({ deployments, credentials }: RouterConfig): string[] {
+  const known = new Set(credentials.map(({ name }) => name));
+  const unknown = deployments.flatMap(({ credentialName }) =>
+    credentialName === undefined || known.has(credentialName) ? [] : [credentialName],
+  );
+  return [...new Set(unknown)].map((name) => `credential ${name} is not in credential_list`);
 }

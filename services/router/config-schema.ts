@@ -84,6 +84,7 @@ export const litellmParamsSchema = z.looseObject(
     drop_params: flag,
     allowed_openai_params: names,
     mock_response: text,
+    litellm_credential_name: text,
     extra_headers: headers,
     headers,
     extra_body: z.record(z.string(), z.unknown(), "expected a mapping").nullish(),
@@ -97,11 +98,44 @@ export const modelInfoSchema = z.looseObject(
     id: z.union([z.string(), z.number()], "expected a string").transform(String).nullish(),
     base_model: text,
     max_tokens: capacity,
+    max_input_tokens: capacity,
     max_output_tokens: capacity,
+    mode: text,
+    access_groups: names,
+    team_id: text,
+    team_public_model_name: text,
+    blocked: flag,
+    health_check_model: text,
+    health_check_timeout: seconds,
+    health_check_max_tokens: capacity,
+    disable_background_health_check: flag,
     ...priceSchemas,
   },
   "expected a mapping",
 );
+
+const jsonMapping = z.record(z.string(), z.unknown(), "expected a mapping").nullish();
+
+export const credentialListSchema = z
+  .array(
+    z.looseObject(
+      { credential_name: name, credential_values: jsonMapping, credential_info: jsonMapping },
+      "expected a mapping with credential_name and credential_values",
+    ),
+    "expected a list of credentials",
+  )
+  .max(10_000, "expected at most 10000 entries")
+  .nullish();
+
+/** What of `general_settings` concerns the router: checks of its deployments. */
+export const healthSettingsSchema = z
+  .looseObject({
+    background_health_checks: flag,
+    health_check_interval: seconds,
+    health_check_details: flag,
+    health_check_concurrency: capacity,
+  })
+  .nullish();
 
 export const modelListSchema = z
   .array(

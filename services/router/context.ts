@@ -1,12 +1,13 @@
 import type { Client } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
+import type { Database } from "#chassis/database/database.ts";
+import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import type { Admitter } from "./admission/admission.ts";
-import type { RouterEnvironment } from "./config.ts";
-import type { RouterConfig } from "./router-config.ts";
+import type { LoadedConfig } from "./models/live-models.ts";
 
 /** Time and chance, replaceable in tests. */
 export interface RouterRuntime {
@@ -24,10 +25,25 @@ export interface AdapterClients {
   readonly requests: Client<typeof RequestService>;
 }
 
+/** Where the configuration comes from. */
+export interface ConfigSource {
+  /** As it was read at the start. */
+  readonly initial: LoadedConfig;
+  /** Reads it again. Rejects with a ConfigurationError where it is no good. */
+  load(): Promise<LoadedConfig>;
+}
+
+/** Where models live that are no part of the configuration. */
+export interface ModelStore {
+  /** Opens the database with `routerSchema`; rejects where it cannot be reached now. Undefined where there is none. */
+  readonly open: (() => Promise<Database>) | undefined;
+  readonly events: EventBus;
+}
+
 /** Everything the router is given. */
 export interface RouterContext {
-  readonly config: RouterConfig;
-  readonly env: RouterEnvironment;
+  readonly source: ConfigSource;
+  readonly store: ModelStore;
   readonly adapter: AdapterClients;
   /** Closed by the router, after its last call. */
   readonly admitter: Admitter;

@@ -16,6 +16,18 @@ export interface RouterEvents {
   unpriced(deployment: Deployment): void;
   /** The end of a call that nobody waits for could not be recorded. */
   settlementFailed(callId: string, error: unknown): void;
+  /** An administrator has made, changed or deleted a model, a credential or a group of models. */
+  changed(change: { readonly kind: string; readonly name: string; readonly action: string }, by: string): void;
+  /** A model or credential of the database makes no sense, or was sealed under another key. */
+  storedUnreadable(name: string, what: string): void;
+  /** The models of the database cannot be read; what was read last stays in use. */
+  modelsUnreadable(what: string): void;
+  modelsReadable(): void;
+  /** The configuration file was read again. */
+  configReloaded(models: number, warnings: readonly string[]): void;
+  /** It is no good: what runs goes on running. */
+  configRefused(error: unknown): void;
+  healthNotKept(error: unknown): void;
 }
 
 export function createRouterEvents(meter: Meter, log: Logger): RouterEvents {
@@ -67,5 +79,37 @@ export function createRouterEvents(meter: Meter, log: Logger): RouterEvents {
     },
     settlementFailed: (callId, error) =>
       log.error("a call's end was not recorded", { callId, error: errorText(error) }),
+    ...modelEvents(meter, log),
+  };
+}
+
+type ModelEvents = Pick<
+  RouterEvents,
+  | "changed"
+  | "storedUnreadable"
+  | "modelsUnreadable"
+  | "modelsReadable"
+  | "configReloaded"
+  | "configRefused"
+  | "healthNotKept"
+>;
+
+function modelEvents(meter: Meter, log: Logger): ModelEvents {
+  const changes = meter.createCounter("sluice.router.changes", { description: "Changes by administrators, by kind" });
+  return {
+    changed({ kind, name, action }, by) {
+      changes.add(1, { kind, action });
+      log.info(`${kind} ${action}`, { name, by: /^[0-9a-f]{64}$/.test(by) ? by.slice(0, 8) : by });
+    },
+    storedUnreadable: (name, what) => log.error("a stored model or credential cannot be used", { name, error: what }),
+    modelsUnreadable: (what) => log.warn("the models of the database cannot be read", { error: what }),
+    modelsReadable: () => log.info("the models of the database can be read again"),
+    configReloaded(models, warnings) {
+      log.info("the configuration file was read again", { models });
+      for (const warning of warnings) log.warn(warning);
+    },
+    configRefused: (error) =>
+      log.error("the configuration file is no good; what runs goes on running", { error: errorText(error) }),
+    healthNotKept: (error) => log.warn("checks of deployments were not kept", { error: errorText(error) }),
   };
 }

@@ -3,11 +3,11 @@
  * name, so that nobody relies on what does nothing. The keys that are built are those of config-schema.ts.
  */
 export const unbuiltKeys = {
-  document: words(`credential_list guardrails policies policy_attachments prompts mcp_servers mcp_tools agent_list
+  document: words(`guardrails policies policy_attachments prompts mcp_servers mcp_tools agent_list
     vector_store_registry search_tools assistant_settings finetune_settings files_settings default_vertex_config
     callback_settings include`),
   litellmParams: words(`api_version itpm otpm max_parallel_requests tags tag_regex max_budget budget_duration
-    max_file_size_mb configurable_clientside_auth_params additional_drop_params litellm_credential_name
+    max_file_size_mb configurable_clientside_auth_params additional_drop_params
     use_in_pass_through use_litellm_proxy use_chat_completions_api merge_reasoning_content_in_choices
     cache_control_injection_points region_name watsonx_region_name aws_region_name vertex_project vertex_location
     vertex_credentials aws_access_key_id aws_secret_access_key aws_session_token aws_session_name aws_profile_name
@@ -17,8 +17,7 @@ export const unbuiltKeys = {
     default_api_key_tpm_limit default_api_key_rpm_limit provider_affinity_header auto_router_config_path
     auto_router_config auto_router_default_model auto_router_embedding_model prompt_id prompt_label
     ignore_prompt_manager_model guardrails silent_model retry_policy fallbacks metadata`),
-  modelInfo: words(`access_groups team_id team_public_model_name supported_environments blocked access_windows
-    enable_tag_filtering`),
+  modelInfo: words("supported_environments access_windows enable_tag_filtering"),
   routerSettings: words(`routing_strategy_args routing_groups redis_host redis_port redis_password redis_db redis_url
     redis_ssl cache_kwargs cache_responses caching_groups client_ttl retry_policy model_group_retry_policy
     allowed_fails_policy enable_pre_call_checks optional_pre_call_checks deployment_affinity_ttl_seconds
@@ -34,8 +33,7 @@ export const unbuiltKeys = {
     max_budget budget_duration max_user_budget max_internal_user_budget internal_user_budget_duration
     default_max_internal_user_budget max_end_user_budget max_end_user_budget_id max_ui_session_budget
     default_soft_budget tag_budget_config default_internal_user_params default_team_params default_team_settings
-    default_key_generate_params upperbound_key_generate_params key_generation_settings
-    enable_key_alias_format_validation model_group_settings store_audit_logs require_auth_for_metrics_endpoint
+    model_group_settings store_audit_logs require_auth_for_metrics_endpoint
     prometheus_metrics_config prometheus_initialize_budget_metrics custom_prometheus_metadata_labels
     custom_prometheus_tags disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
     enable_end_user_cost_tracking_prometheus_only cost_discount_config cost_margin_config
@@ -53,6 +51,14 @@ export const unbuiltKeys = {
     global_bitbucket_config global_gitlab_config disable_hf_tokenizer_download disable_token_counter
     disable_stop_sequence_limit telemetry`),
 } as const;
+
+/** Keys of `litellm_settings` that auth reads. */
+export const keysOfAuth: readonly string[] = [
+  "default_key_generate_params",
+  "upperbound_key_generate_params",
+  "key_generation_settings",
+  "enable_key_alias_format_validation",
+];
 
 /** Other price keys of LiteLLM: what they price is not metered yet. Anything of these shapes is one. */
 export function isUnbuiltPriceKey(key: string): boolean {

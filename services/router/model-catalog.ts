@@ -1,18 +1,34 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { CallerModels } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type Model, ModelSchema } from "#gen/sluice/router/v1/model_pb.ts";
 import type { RouterEnvironment } from "./config.ts";
-import { allowsModel } from "./model-rights.ts";
+import { levelsAllow } from "./model-rights.ts";
 import type { PriceBook } from "./prices/price-book.ts";
 import { type ProviderNames, priceId } from "./provider-table.ts";
 import { compileGlob, globMatch, substitute } from "./registry/glob.ts";
 import type { ModelGroup, Registry } from "./registry/registry.ts";
 
+/** Who asks for models, and for which. */
+export interface ModelQuestion {
+  /** What the caller may use; absent means everything. */
+  readonly models: CallerModels | undefined;
+  /** The caller's team; empty where it has none. */
+  readonly teamId: string;
+}
+
+export interface ModelListOptions extends ModelQuestion {
+  /** Patterns too, as they are written. */
+  readonly patterns: boolean;
+  /** Names of model access groups: none, too, or nothing else. */
+  readonly accessGroups: "none" | "too" | "only";
+}
+
 /** The models there are, for those who ask. */
 export interface ModelCatalog {
   /** Sorted by id. */
-  list(rights: readonly string[]): readonly Model[];
-  find(id: string, rights: readonly string[]): Model | undefined;
+  list(options: ModelListOptions): readonly Model[];
+  find(id: string, question: ModelQuestion): Model | undefined;
 }
 
 /** Models of a configuration have no date of birth; LiteLLM gives them all this one. */
@@ -20,8 +36,8 @@ const createdAt = timestampFromDate(new Date(1_677_610_602_000));
 const mockModel = "mock/echo";
 
 /**
- * The names of the file, the known models behind its patterns, and the mock. A pattern is expanded for providers whose
- * key is there; without a file, the models of every such provider are listed as `provider/model`.
+ * The names of the configuration, the known models behind its patterns, and the mock. A pattern is expanded for providers
+ * whose key is there; without a configuration, the models of every such provider are listed as `provider/model`.
  */
 export function createModelCatalog(
   registry: Registry,
@@ -29,6 +45,43 @@ export function createModelCatalog(
   prices: PriceBook,
   env: RouterEnvironment,
 ): ModelCatalog {
+  const known = { names, registry };
+  let everybodys: readonly Model[] | undefined;
+  const all = () => {
+    everybodys ??= everybodysModels(registry, names, prices, env);
+    return everybodys;
+  };
+  const allows = ({ models }: ModelQuestion, id: string, ofTeam = false) => levelsAllow(models, id, known, ofTeam);
+
+  return {
+    list(options) {
+      const own = new Set(options.teamId === "" ? [] : registry.namesOf(options.teamId));
+      const groups = options.accessGroups === "none" ? [] : registry.accessGroups;
+      const listed = groups
+        .filter((group) => mayUseGroup(options, group, registry))
+        .map((id) => describe(id, "openai"));
+      if (options.accessGroups !== "only") {
+        listed.push(...all().filter(({ id }) => !own.has(id) && allows(options, id)));
+        listed.push(...[...own].filter((id) => allows(options, id, true)).map((id) => ofTeam(registry, id, options)));
+        if (options.patterns) listed.push(...patternsOf(registry).filter(({ id }) => allows(options, id)));
+      }
+      return listed.sort((a, b) => (a.id < b.id ? -1 : 1));
+    },
+    find(id, question) {
+      const isOwn = registry.namesOf(question.teamId).includes(id);
+      if (!allows(question, id, isOwn)) return undefined;
+      const group = registry.resolve(id, question.teamId);
+      return group === undefined ? undefined : describe(id, ownerOf(group));
+    },
+  };
+}
+
+function everybodysModels(
+  registry: Registry,
+  names: ProviderNames,
+  prices: PriceBook,
+  env: RouterEnvironment,
+): Model[] {
   const hasKey = (provider: string) => env.providers.get(provider)?.credential !== undefined;
   const pricedAs = (provider: string) => {
     const row = names.byId(provider);
@@ -56,19 +109,27 @@ export function createModelCatalog(
       return group === undefined || group.deployments.length === 0 ? [] : [[name, ownerOf(group)]];
     }),
   ]);
-  const all = [...owners].map(([id, ownedBy]) => describe(id, ownedBy)).sort((a, b) => (a.id < b.id ? -1 : 1));
-  const byId = new Map(all.map((model) => [model.id, model]));
+  return [...owners].map(([id, ownedBy]) => describe(id, ownedBy));
+}
 
-  return {
-    list: (rights) => (rights.length === 0 ? all : all.filter(({ id }) => allowsModel(rights, id, names))),
-    find(id, rights) {
-      if (!allowsModel(rights, id, names)) return undefined;
-      const known = byId.get(id);
-      if (known !== undefined) return known;
-      const group = registry.resolve(id);
-      return group === undefined ? undefined : describe(id, ownerOf(group));
-    },
-  };
+function patternsOf(registry: Registry): Model[] {
+  const owners = new Map(registry.patterns.map(({ pattern, provider }) => [pattern, provider ?? "openai"]));
+  return [...owners].map(([pattern, ownedBy]) => describe(pattern, ownedBy));
+}
+
+function ofTeam(registry: Registry, id: string, { teamId }: ModelQuestion): Model {
+  const group = registry.resolve(id, teamId);
+  return describe(id, group === undefined ? "openai" : ownerOf(group));
+}
+
+/** A group is shown to whom every level allows it by its name, or who may use everything. */
+function mayUseGroup({ models }: ModelQuestion, group: string, registry: Registry): boolean {
+  return (models?.levels ?? []).every(
+    (level) =>
+      level.models.length === 0 ||
+      level.models.some((right) => right === group || right === "*" || right === "all-proxy-models") ||
+      (registry.accessGroup(group) ?? []).every((name) => level.models.includes(name)),
+  );
 }
 
 /** The provider of all deployments, `openai` where several share the name. */

@@ -1,6 +1,6 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { Secret } from "#chassis/secret.ts";
-import { type DocumentPath, spell, type YamlDocument } from "#chassis/yaml-file.ts";
+import { type DocumentPath, spell, valueAt, type YamlDocument } from "#chassis/yaml-file.ts";
 import {
   type LitellmParams,
   litellmParamsSchema,
@@ -9,6 +9,7 @@ import {
   modelInfoSchema,
 } from "./config-schema.ts";
 import { isUnbuiltPriceKey, keyWarnings, unbuiltKeys } from "./known-keys.ts";
+import { jsonObject, maskFacts, maskParams } from "./masking.ts";
 import { isPriceKey, type PriceOverrides, priceKeys, ratePerToken } from "./prices/overrides.ts";
 import {
   joinSecrets,
@@ -18,7 +19,7 @@ import {
   type ProviderSetting,
   providerBaseUrl,
 } from "./provider-table.ts";
-import type { DeploymentConfig } from "./router-config.ts";
+import type { DeploymentConfig, DeploymentFacts, NamedCredential } from "./router-config.ts";
 
 const paramKeys = new Set(Object.keys(litellmParamsSchema.shape));
 const infoKeys = new Set(Object.keys(modelInfoSchema.shape));
@@ -53,7 +54,7 @@ export function readDeployment(
   const row = found === "any" ? undefined : found.provider;
   warnings.push(...entryWarnings(entry, info, path, row));
   return {
-    modelName: entry.model_name,
+    modelName: (info.team_id && info.team_public_model_name) || entry.model_name,
     id: info.id ?? undefined,
     model: found === "any" ? params.model : found.model,
     provider: found === "any" ? undefined : found.provider.id,
@@ -77,6 +78,66 @@ export function readDeployment(
     prices: { ...readPrices(info), ...readPrices(params) },
     baseModel: info.base_model ?? undefined,
     maxOutputTokens: info.max_output_tokens ?? info.max_tokens ?? undefined,
+    credentialName: params.litellm_credential_name ?? undefined,
+    about: readFacts(params, info, valueAt(document.value, path)),
+  };
+}
+
+const probeDefaults = { timeoutMs: 60_000, maxTokens: 5 };
+
+/** `written`: the entry as it stands in the document, before its values were converted. */
+function readFacts(params: LitellmParams, info: ModelInfo, written: unknown): DeploymentFacts {
+  const section = (name: string) => jsonObject({ ...Object(valueAt(written, [name])) });
+  return {
+    params: maskParams(section("litellm_params")),
+    info: maskFacts(section("model_info")),
+    teamId: info.team_id || undefined,
+    accessGroups: info.access_groups ?? [],
+    blocked: info.blocked ?? false,
+    mode: info.mode ?? guessMode(params.model),
+    probe: {
+      model: info.health_check_model ?? undefined,
+      timeoutMs: info.health_check_timeout ?? probeDefaults.timeoutMs,
+      maxTokens: info.health_check_max_tokens ?? probeDefaults.maxTokens,
+      inBackground: info.disable_background_health_check !== true,
+    },
+  };
+}
+
+function guessMode(model: string): string {
+  if (/embed/i.test(model)) return "embedding";
+  return /rerank/i.test(model) ? "rerank" : "chat";
+}
+
+/**
+ * The deployment with what its named credential says where its own entry says nothing. Undefined where there is no such
+ * credential.
+ */
+export function withNamedCredential(
+  config: DeploymentConfig,
+  credential: NamedCredential | undefined,
+  row: ProviderRow | undefined,
+): DeploymentConfig | undefined {
+  if (config.credentialName === undefined) return config;
+  if (credential === undefined) return undefined;
+  const { values } = credential;
+  const reveal = (name: string) => values.get(name)?.reveal();
+  const secrets = (row?.secrets ?? []).flatMap(({ name }) => {
+    const secret = values.get(name);
+    return secret === undefined ? [] : [[name, secret] as const];
+  });
+  const settings = (row?.settings ?? []).flatMap(({ name }) => {
+    const value = reveal(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const own = config.credential;
+  const address = config.baseUrl === "" ? (reveal("api_base") ?? reveal("base_url") ?? "") : "";
+  return {
+    ...config,
+    credential: own ?? joinSecrets(values.get("api_key"), new Map(secrets)),
+    missingVariable: config.missingVariable ?? (own === undefined ? credential.missingVariable : undefined),
+    baseUrl: address === "" ? config.baseUrl : row === undefined ? address : providerBaseUrl(row, address),
+    settings: { ...Object.fromEntries(settings), ...config.settings },
   };
 }
 
@@ -127,9 +188,7 @@ function entryWarnings(
   path: DocumentPath,
   row: ProviderRow | undefined,
 ): string[] {
-  const unbuilt = Object.keys(entry.litellm_params).filter(
-    (key) => !paramKeys.has(key) && !isSetting(key, row) && isUnbuilt(key),
-  );
+  const unbuilt = unbuiltParams(Object.keys(entry.litellm_params), row);
   const restricted = Object.keys(info).filter((key) => !infoKeys.has(key) && unbuiltKeys.modelInfo.has(key));
   return [
     ...keyWarnings(spell(path), Object.keys(entry), entryKeys, new Set()),
@@ -138,7 +197,13 @@ function entryWarnings(
   ];
 }
 
-function isUnbuilt(key: string): boolean {
+/** Which parameters LiteLLM knows and have no effect here. What is a setting of one provider may be of no use to others. */
+export function unbuiltParams(keys: readonly string[], row: ProviderRow | undefined): string[] {
+  return keys.filter((key) => !paramKeys.has(key) && !isSetting(key, row) && isUnbuilt(key));
+}
+
+/** Whether a parameter of this name has no effect at most providers. */
+export function isUnbuilt(key: string): boolean {
   return unbuiltKeys.litellmParams.has(key) || isUnbuiltPriceKey(key);
 }
 
@@ -174,11 +239,6 @@ function readDefaultParams(params: LitellmParams, row: ProviderRow | undefined):
       !paramKeys.has(key) && !isSetting(key, row) && !isUnbuilt(key) && value !== null && value !== undefined,
   );
   return jsonObject({ ...Object.fromEntries(unknown), ...params.extra_body });
-}
-
-function jsonObject(value: Readonly<Record<string, unknown>>): JsonObject {
-  const copy: JsonValue = JSON.parse(JSON.stringify(value));
-  return typeof copy === "object" && copy !== null && !Array.isArray(copy) ? copy : {};
 }
 
 function readPrices(section: LitellmParams | ModelInfo): PriceOverrides {

@@ -39,6 +39,67 @@ export interface DeploymentConfig {
   /** `model_info.base_model`: the name whose price holds. */
   readonly baseModel: string | undefined;
   readonly maxOutputTokens: number | undefined;
+  /** The named credential that fills what the entry itself does not say. */
+  readonly credentialName: string | undefined;
+  readonly about: DeploymentFacts;
+  /** Where it is kept in the database, what is known of its row. */
+  readonly stored?: StoredMark;
+}
+
+/** What is said of a deployment beside how to call it. */
+export interface DeploymentFacts {
+  /** `litellm_params` as they may be shown: credentials masked. */
+  readonly params: JsonObject;
+  /** `model_info` likewise. */
+  readonly info: JsonObject;
+  /** The team that alone may use it. */
+  readonly teamId: string | undefined;
+  /** Names that stand for its name in the model lists of keys, teams and users. */
+  readonly accessGroups: readonly string[];
+  /** Calls pass it by. */
+  readonly blocked: boolean;
+  /** `chat`, `embedding` and so on. */
+  readonly mode: string;
+  readonly probe: ProbeSettings;
+}
+
+/** How to ask whether a deployment answers. */
+export interface ProbeSettings {
+  /** The model to ask in place of a pattern. */
+  readonly model: string | undefined;
+  readonly timeoutMs: number;
+  readonly maxTokens: number;
+  /** Whether background checks ask it too. */
+  readonly inBackground: boolean;
+}
+
+/** Who made and changed a row, and when. */
+export interface StoredMark {
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly updatedAt: Date;
+  readonly updatedBy: string;
+  readonly version: number;
+}
+
+/** A named set of parameters. */
+export interface NamedCredential {
+  readonly name: string;
+  readonly info: JsonObject;
+  /** Parameters by their name in `litellm_params`; every text is a secret. */
+  readonly values: ReadonlyMap<string, Secret>;
+  /** The environment variable that `api_key` refers to and that is not set. */
+  readonly missingVariable: string | undefined;
+}
+
+/** `general_settings` about checks of deployments. */
+export interface HealthSettings {
+  readonly background: boolean;
+  readonly intervalMs: number;
+  /** Whether answers show a deployment's parameters. */
+  readonly details: boolean;
+  /** How many deployments are asked at a time. */
+  readonly concurrency: number;
 }
 
 export interface ModelAlias {
@@ -73,6 +134,9 @@ export interface RouterConfig {
   /** Those of the catalog and those that the file adds. */
   readonly providers: readonly ProviderRow[];
   readonly deployments: readonly DeploymentConfig[];
+  /** `credential_list`. */
+  readonly credentials: readonly NamedCredential[];
   readonly aliases: ReadonlyMap<string, ModelAlias>;
   readonly settings: RouterSettings;
+  readonly health: HealthSettings;
 }

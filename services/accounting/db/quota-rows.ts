@@ -68,6 +68,16 @@ export async function readTopLedgers(
   return new Map(found.map((row) => [row.scope, toLedger(row)]));
 }
 
+/** Reads the ledgers of a scope and of those beneath it, without a lock. */
+export async function readLedgersUnder(em: SqlEntityManager, scope: string): Promise<Map<string, Ledger>> {
+  const found = await rows<LedgerRow>(
+    em,
+    `select ${ledgerColumns} from accounting.ledger where scope = $1 or starts_with(scope, $2)`,
+    [scope, `${scope}|`],
+  );
+  return new Map(found.map((row) => [row.scope, toLedger(row)]));
+}
+
 function toLedger(row: LedgerRow): Ledger {
   const window = { startMs: row.start_ms, endMs: row.end_ms ?? undefined };
   return { spent: BigInt(row.spent), window, duration: row.duration };

@@ -5,6 +5,7 @@ import type { AccountingContext } from "../context.ts";
 import type { AccountingTelemetry } from "../events.ts";
 import { createLeaseDesk } from "../lease-desk.ts";
 import type { Notices } from "../notices.ts";
+import { copySpendRoute } from "./copy-spend.ts";
 import { getSpendRoute } from "./get-spend.ts";
 import { leaseRoute } from "./lease.ts";
 import { listSpendLogsRoute } from "./list-spend-logs.ts";
@@ -30,6 +31,7 @@ export function accountingRoutes(
       getSpend: getSpendRoute(context),
       listSpenders: listSpendersRoute(context),
       setSpend: setSpendRoute(context, notices),
+      copySpend: copySpendRoute(context, notices),
       listSpendLogs: listSpendLogsRoute(context),
     }),
   ];

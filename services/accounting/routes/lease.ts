@@ -18,6 +18,7 @@ import { type ReadLease, readLease } from "../lease-request.ts";
 import type { Notices } from "../notices.ts";
 import { bucketStart } from "../rate-window.ts";
 import { release } from "../release.ts";
+import { SoftBudgets } from "../soft-budgets.ts";
 
 /**
  * Tops up wallets. A refusal on a scope that others hold leases of recalls what they do not use. A grant whose caller has
@@ -29,6 +30,7 @@ export function leaseRoute(
   notices: Notices,
   telemetry: AccountingTelemetry,
 ): ServiceImpl<typeof QuotaService>["lease"] {
+  const softBudgets = new SoftBudgets(telemetry);
   return async (request, { signal }) => {
     const wanted = readLease(request);
     const outcome = await desk.lease(wanted, signal).catch((error: unknown) => {
@@ -46,6 +48,7 @@ export function leaseRoute(
       throw signal.reason;
     }
     telemetry.leaseGranted(wanted.needs.length);
+    softBudgets.check(outcome.watched);
     return create(LeaseResponseSchema, { grants: toGrants(wanted, outcome.granted, nowMs, config) });
   };
 }

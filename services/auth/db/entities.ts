@@ -51,6 +51,17 @@ export const RetiredKey = defineEntity({
   },
 });
 
+/** A new key that a scheduled rotation has made, until somebody collects it. */
+export const WaitingKey = defineEntity({
+  name: "WaitingKey",
+  tableName: "waiting_key",
+  properties: {
+    keyId: p.text().primary(),
+    /** The key itself, sealed, in Base64. */
+    sealed: p.text(),
+  },
+});
+
 /** A key that was deleted, as it was then. */
 export const DeletedKey = defineEntity({
   name: "DeletedKey",

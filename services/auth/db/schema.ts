@@ -13,9 +13,11 @@ import {
   TeamMember,
   User,
   VirtualKey,
+  WaitingKey,
 } from "./entities.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
+import { KeyLists } from "./migrations/key-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
@@ -24,6 +26,7 @@ export const authSchema = {
   entities: [
     VirtualKey,
     RetiredKey,
+    WaitingKey,
     DeletedKey,
     User,
     Team,
@@ -41,5 +44,6 @@ export const authSchema = {
     { name: "0001-initial", class: Initial },
     { name: "0002-tenancy", class: Tenancy },
     { name: "0003-budget-references", class: BudgetReferences },
+    { name: "0004-key-lists", class: KeyLists },
   ],
 };

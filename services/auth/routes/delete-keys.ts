@@ -8,8 +8,9 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { change, nameOf } from "../change.ts";
 import type { RouteContext } from "../context.ts";
-import { DeletedKey, RetiredKey, VirtualKey, type VirtualKeyRow } from "../db/entities.ts";
-import { mayManageKey, requireKeyRight } from "../key-rights.ts";
+import { DeletedKey, VirtualKey, type VirtualKeyRow, WaitingKey } from "../db/entities.ts";
+import { oneForm } from "../key-input.ts";
+import { mayManageKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
 import { scopeOf } from "../scope.ts";
 import { keyIdOf } from "../secret-key.ts";
 
@@ -28,7 +29,9 @@ export function deleteKeys(context: RouteContext): ServiceImpl<typeof KeyService
     const deleted = await change(context, caller, async (em) => {
       const rows = await em.find(VirtualKey, { [by]: { $in: [...names.keys()] } }, lock);
       if (rows.length === 0) throw gatewayError(Reason.NOT_FOUND, "No such key.", { param: paramOf(by) });
-      for (const row of rows) requireKeyRight(mayManageKey(caller, row));
+      const teamIds = rows.map(({ teamId }) => teamId);
+      const permitted = await permittedTeams(em, caller, "delete", teamIds);
+      for (const row of rows) requireKeyRight(mayManageKey(caller, row, permitted));
       await removeKeys(em, caller, rows, new Date(context.clock()));
       return { result: rows, changed: rows.map(({ keyId }) => ({ scope: scopeOf.key(keyId), action: "deleted" })) };
     });
@@ -36,7 +39,10 @@ export function deleteKeys(context: RouteContext): ServiceImpl<typeof KeyService
   };
 }
 
-/** Deletes keys, with a copy of each row for the list of deleted keys. */
+/**
+ * Deletes keys, with a copy of each row for the list of deleted keys. Hashes that stood for them stay until their grace
+ * ends, so that the change is announced for them too; they stand for nothing.
+ */
 export async function removeKeys(
   em: SqlEntityManager,
   caller: AdminCaller,
@@ -49,7 +55,7 @@ export async function removeKeys(
     DeletedKey,
     rows.map((row) => ({ keyId: row.keyId, row: { ...row }, deletedAt: now, deletedBy: nameOf(caller) })),
   );
-  await em.nativeDelete(RetiredKey, { keyId: { $in: keyIds } });
+  await em.nativeDelete(WaitingKey, { keyId: { $in: keyIds } });
   await em.nativeDelete(VirtualKey, { keyId: { $in: keyIds } });
 }
 
@@ -61,7 +67,7 @@ function select({ keys, keyAliases }: DeleteKeysRequest): Selection {
   const names =
     by === "keyId"
       ? keys.map((key) => [keyIdOf(key), key] as const)
-      : keyAliases.map((alias) => [alias, alias] as const);
+      : keyAliases.map((alias) => [oneForm(alias), alias] as const);
   return { by, names: new Map(names) };
 }
 

@@ -5,9 +5,10 @@ import { databaseError } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { VirtualKey } from "../db/entities.ts";
-import { maySeeKey, requireKeyRight } from "../key-rights.ts";
+import { maySeeKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
 import { keyView } from "../key-view.ts";
 import { scopeOf } from "../scope.ts";
 import { spentByOne } from "../scope-spend.ts";
@@ -20,16 +21,18 @@ export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService
       throw gatewayError(Reason.INVALID_REQUEST, "Name the key: /key/info?key=sk-... or its hash.", { param: "key" });
     }
     const keyId = key === "" ? caller.keyId : keyIdOf(key);
-    const row = await findKey(keyId);
-    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }));
+    const { row, permitted } = await findKey(caller, keyId);
+    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
     if (row === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
     const spend = await spentByOne(context, scopeOf.key(keyId));
     return { key: key === "" ? keyId : key, info: keyView(row, spend) };
   };
 
-  async function findKey(keyId: string) {
+  async function findKey(caller: AdminCaller, keyId: string) {
     try {
-      return await context.database.em().findOne(VirtualKey, { keyId });
+      const em = context.database.em();
+      const row = await em.findOne(VirtualKey, { keyId });
+      return { row, permitted: await permittedTeams(em, caller, "info", [row?.teamId]) };
     } catch (error) {
       throw databaseError(error);
     }

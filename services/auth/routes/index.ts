@@ -10,6 +10,7 @@ import { deleteKeys } from "./delete-keys.ts";
 import { describeScope } from "./describe-scope.ts";
 import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
+import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
 import { tagRoutes } from "./tag/index.ts";
 import { updateKey } from "./update-key.ts";
@@ -19,6 +20,7 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
     implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
     implement(KeyService, {
+      ...keyRoutes(context),
       generateKey: generateKey(context),
       updateKey: updateKey(context),
       getKeyInfo: getKeyInfo(context),

@@ -18,6 +18,8 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
+import { createSealer } from "#chassis/sealing.ts";
+import { Secret } from "#chassis/secret.ts";
 import type { TestDatabase } from "#chassis/testing/databases.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
@@ -27,7 +29,7 @@ import type { LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
-import { readEnv } from "../config.ts";
+import { type AuthConfig, readEnv } from "../config.ts";
 import { authSchema } from "../db/schema.ts";
 import { hashKey } from "../secret-key.ts";
 import { createAuthService } from "../service.ts";
@@ -56,11 +58,18 @@ export interface Setup {
   /** What accounting says was spent, by scope. */
   readonly spent: Map<string, bigint>;
   readonly bus: { connected: boolean };
+  /** What time it is for auth: `now`, until a test sets it. */
+  readonly clock: { now: number };
   close(): Promise<void>;
 }
 
-/** Auth over a real database, with an accounting that knows what `spent` says. */
-export async function setUp(url: TestDatabase["url"], spendWorks = true, connected = true): Promise<Setup> {
+/** Auth over a real database, with an accounting that knows what `spent` says. `own` replaces parts of its settings. */
+export async function setUp(
+  url: TestDatabase["url"],
+  spendWorks = true,
+  connected = true,
+  own: Partial<AuthConfig> = {},
+): Promise<Setup> {
   const log = createLogger("error", () => undefined);
   const database = await openDatabase({ url, ...authSchema, log });
   const spent = new Map<string, bigint>();
@@ -81,6 +90,15 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
       spent.set(scope, spentNanoUsd);
       return { previousNanoUsd };
     },
+    copySpend({ fromScope, toScope }: { fromScope: string; toScope: string }) {
+      if (!spendWorks) throw new ConnectError("down", Code.Unavailable);
+      for (const [scope, amount] of [...spent]) {
+        if (scope === fromScope || scope.startsWith(`${fromScope}|`)) {
+          spent.set(toScope + scope.slice(fromScope.length), amount);
+        }
+      }
+      return {};
+    },
   });
   const inner = createInProcessBus(log);
   const bus = { connected };
@@ -91,9 +109,14 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
     announced.push(...keyIds);
     announcedScopes.push(...scopes);
   });
-  const config = { ...readEnv({}), announceRetryMs: 20 };
+  const config = { ...readEnv({}), announceRetryMs: 20, ...own };
+  const clock = { now };
   const meter = createNoopMeter();
-  const service = createAuthService({ database, events, spend, masterKeyHash, config, log, meter, clock: () => now });
+  const sealer = createSealer(new Secret("salt"));
+  const service = createAuthService({
+    ...{ database, events, spend, masterKeyHash, sealer, config, log, meter },
+    clock: () => clock.now,
+  });
   const transport = createRouterTransport((router) => {
     for (const { service: desc, implementation } of service.implementations) {
       router.service<DescService>(desc, implementation as Partial<ServiceImpl<DescService>>);
@@ -108,6 +131,7 @@ export async function setUp(url: TestDatabase["url"], spendWorks = true, connect
     announcedScopes,
     spent,
     bus,
+    clock,
     async close() {
       await service.close();
       await database.close();

@@ -13,9 +13,14 @@ export function storedColumns<D extends DescMessage>(schema: D, settings: Messag
   return { doc, createdAt: at, createdBy: "test", updatedAt: at, updatedBy: "test", version: 1 };
 }
 
-/** Stores a team, unless it is there. */
-export async function storeTeam(database: Database, teamId: string): Promise<void> {
-  await database.em().upsert(Team, { teamId, ...storedColumns(TeamSettingsSchema, {}) });
+/** Stores a team, or what is new about it. */
+export async function storeTeam(
+  database: Database,
+  teamId: string,
+  settings: MessageInitShape<typeof TeamSettingsSchema> = {},
+): Promise<void> {
+  const organizationId = settings.organizationId ?? null;
+  await database.em().upsert(Team, { teamId, organizationId, ...storedColumns(TeamSettingsSchema, settings) });
 }
 
 /** Stores an organization, unless it is there. */

@@ -1,6 +1,6 @@
 import { type DescEnum, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { Format, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
-import { enumPrefix, fieldRule, isFlattened, isWellKnown } from "../rest/field-rule.ts";
+import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown } from "../rest/field-rule.ts";
 import type { Comments } from "./comments.ts";
 
 /** A JSON Schema of OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0#schema-object). */
@@ -57,8 +57,11 @@ export class SchemaBook {
     if (unit === Unit.JSON) return { type: "object" };
     if (field.enum !== undefined) return { type: "string", enum: enumValues(field.enum) };
     if (field.message?.typeName === timestamp) return { type: "string", format: "date-time" };
-    if (field.message !== undefined) return isWellKnown(field.message.typeName) ? {} : this.reference(field.message);
-    return scalar(field);
+    if (field.message === undefined) return scalar(field);
+    if (isWellKnown(field.message.typeName)) return {};
+    return isOnlyValue(field.message)
+      ? { anyOf: Object.values(this.members(field.message)) }
+      : this.reference(field.message);
   }
 }
 

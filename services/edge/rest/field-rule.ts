@@ -1,5 +1,5 @@
 import { type DescEnum, type DescField, type DescMessage, getOption } from "@bufbuild/protobuf";
-import { type FieldRule, field as fieldOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+import { type FieldRule, field as fieldOption, message as messageOption } from "#gen/sluice/rest/v1/rest_pb.ts";
 
 export function fieldRule(field: DescField): FieldRule {
   return getOption(field, fieldOption);
@@ -10,6 +10,11 @@ export type FlattenedField = DescField & { readonly message: DescMessage };
 
 export function isFlattened(field: DescField): field is FlattenedField {
   return field.message !== undefined && field.fieldKind === "message" && fieldRule(field).flatten;
+}
+
+/** A message that is written as the value of the one field that is set. */
+export function isOnlyValue(desc: DescMessage): boolean {
+  return getOption(desc, messageOption).onlyValue;
 }
 
 /** `USAGE_STATUS_` for the enum `UsageStatus`: what protobuf's style puts before every value, and JSON does without. */

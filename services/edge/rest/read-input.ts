@@ -19,21 +19,26 @@ export async function readRestInput(call: HttpCall, schema: DescMessage): Promis
   return input;
 }
 
-/** A query knows texts only; the field says what they stand for. Numbers stay: protobuf's JSON takes them as texts. */
+/**
+ * A query knows texts only; the field says what they stand for. Numbers stay: protobuf's JSON takes them as texts. LiteLLM
+ * spells some parameters in lowerCamelCase.
+ */
 function readQuery(query: URLSearchParams, schema: DescMessage): JsonObject {
   // Without a prototype, so that no name in a query means anything but itself.
   const input: JsonObject = Object.create(null);
   for (const name of new Set(query.keys())) {
-    const field = schema.fields.find((candidate) => candidate.name === name);
+    const field = schema.fields.find((candidate) => candidate.name === name || candidate.jsonName === name);
+    const key = field?.name ?? name;
     const value = query.get(name) ?? "";
-    if (field?.fieldKind === "list") input[name] = query.getAll(name);
-    else if (field?.fieldKind === "scalar" && field.scalar === ScalarType.BOOL) input[name] = readBool(name, value);
-    else input[name] = value;
+    if (field?.fieldKind === "list") input[key] = query.getAll(name);
+    else if (field?.fieldKind === "scalar" && field.scalar === ScalarType.BOOL) input[key] = readBool(name, value);
+    else input[key] = value;
   }
   return input;
 }
 
-function readBool(name: string, value: string): boolean {
+/** @throws INVALID_REQUEST that names the parameter. */
+export function readBool(name: string, value: string): boolean {
   if (/^(?:true|1|yes|on)$/i.test(value)) return true;
   if (/^(?:false|0|no|off|)$/i.test(value)) return false;
   throw invalidRequest(`'${name}' must be true or false.`, name);

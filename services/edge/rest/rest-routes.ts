@@ -5,6 +5,7 @@ import { callerHeaders } from "#chassis/caller-header.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { adminCaller } from "../admin-caller.ts";
+import { callerModelsField, setCallerModels } from "../caller-models.ts";
 import type { EdgeContext } from "../context.ts";
 import type { HttpCall } from "../http-call.ts";
 import type { Route } from "../route-table.ts";
@@ -86,11 +87,20 @@ async function transcode(context: EdgeContext, target: Target, call: HttpCall, p
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;
   refuseUnbuilt(rule, input);
-  const response = await binding.call(method, readMessage(method.input, input), {
+  const given = callerModelsField(method.input);
+  if (given !== undefined) delete input[given.name];
+  const request = readMessage(method.input, input);
+  setCallerModels(method.input, request, principal);
+  const response = await binding.call(method, request, {
     headers: callerHeaders(caller),
-    timeoutMs: context.config.restTimeoutMs,
+    timeoutMs: timeoutOf(context, rule),
     signal: call.signal,
   });
   const body = writeMessage(method.output, response);
   call.sendJson(200, rule.responseBody === "" ? body : body[rule.responseBody]);
+}
+
+/** How long an admin call may take. */
+export function timeoutOf({ config }: EdgeContext, { timeoutSeconds }: HttpRule): number {
+  return timeoutSeconds === 0 ? config.restTimeoutMs : timeoutSeconds * 1000;
 }

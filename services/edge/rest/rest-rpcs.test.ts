@@ -11,10 +11,11 @@ import { serveRpc } from "#chassis/serve/rpc-server.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { GetKeyInfoResponseSchema, KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { startTestEdge } from "../testing/scripted-mesh.ts";
 import { bindRest } from "./rest-binding.ts";
 
-const seen: { caller?: string; changedBy?: string | undefined } = {};
+const seen: { caller?: string; changedBy?: string | undefined; levels?: string | undefined } = {};
 const keys = createLocalClient(KeyService, {
   getKeyInfo({ key }, { requestHeader }) {
     const caller = readCaller(requestHeader);
@@ -24,8 +25,18 @@ const keys = createLocalClient(KeyService, {
     return create(GetKeyInfoResponseSchema, { key, info: { keyName: "sk-...abcd" } });
   },
 });
+const models = createLocalClient(ModelService, {
+  listModelGroups({ callerModels }) {
+    seen.levels = callerModels?.levels.map(({ level, models: names }) => `${level}:${names}`).join();
+    return {};
+  },
+});
 const edge = await startTestEdge({
-  rest: [bindRest(KeyService, keys), bindRest(SpendService, createLocalClient(SpendService, {}))],
+  rest: [
+    bindRest(KeyService, keys),
+    bindRest(ModelService, models),
+    bindRest(SpendService, createLocalClient(SpendService, {})),
+  ],
 });
 const server = await serveRpc({
   host: "127.0.0.1",
@@ -59,6 +70,9 @@ for (const [name, transport] of Object.entries(transports)) {
     ]);
     assert.deepEqual(await refusal(client.getKeyInfo({}, as("sk-nobody"))), [Reason.KEY_INVALID, Code.Unauthenticated]);
     assert.deepEqual(await refusal(client.getKeyInfo({})), [Reason.KEY_INVALID, Code.Unauthenticated]);
+    // What the caller may use, the edge says, whatever the caller says.
+    await createClient(ModelService, transport).listModelGroups({ callerModels: { levels: [] } }, as("sk-virtual"));
+    assert.equal(seen.levels, "key:gpt-4o");
     // The mesh's own RPCs are not for the outside.
     const spend = createClient(SpendService, transport);
     const [, code] = await refusal(spend.setSpend({ scope: "key:x" }, as("sk-master")));

@@ -7,10 +7,11 @@ import type { Implementation } from "#chassis/service.ts";
 import type { HttpRule } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { adminCaller } from "../admin-caller.ts";
 import { checkRoute } from "../allowed-routes.ts";
+import { setCallerModels } from "../caller-models.ts";
 import { chatError } from "../chat/chat-error.ts";
 import { admitRpc, type RpcParts } from "../rpc-caller.ts";
 import type { RestBinding } from "./rest-binding.ts";
-import { groupsOf } from "./rest-routes.ts";
+import { groupsOf, timeoutOf } from "./rest-routes.ts";
 
 /**
  * The RPCs behind the REST paths, for clients that speak gRPC, gRPC-Web or Connect with a key of their own: the same
@@ -44,9 +45,10 @@ function forward(parts: RpcParts, binding: RestBinding, method: DescMethodUnary,
       checkRoute(principal, { path: template, routeName: template, groups });
       const caller = adminCaller(principal, headers, address);
       checkAccess(rule, caller);
+      setCallerModels(method.input, request, principal);
       return await binding.call(method, request, {
         headers: callerHeaders(caller),
-        timeoutMs: parts.context.config.restTimeoutMs,
+        timeoutMs: timeoutOf(parts.context, rule),
         signal: handler.signal,
       });
     } catch (error) {

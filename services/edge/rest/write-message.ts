@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as FieldPresence } from "@bufbuild/protobuf/wkt";
 import { message as messageOption, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
-import { enumPrefix, fieldRule, isFlattened, isWellKnown } from "./field-rule.ts";
+import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown } from "./field-rule.ts";
 import { nanoToUsd } from "./usd.ts";
 
 type Json = { [name: string]: JsonValue };
@@ -55,8 +55,13 @@ function adjustItem(field: DescField, value: JsonValue): JsonValue {
     if (field.enum !== undefined) return value.replace(enumPrefix(field.enum), "").toLowerCase();
     return isLong(field.scalar) ? Number(value) : value;
   }
-  if (field.message !== undefined && !isWellKnown(field.message.typeName)) return adjustMembers(field.message, value);
-  return value;
+  if (field.message === undefined || isWellKnown(field.message.typeName)) return value;
+  return isOnlyValue(field.message) ? onlyValue(field.message, value) : adjustMembers(field.message, value);
+}
+
+function onlyValue(schema: DescMessage, json: JsonValue): JsonValue {
+  const field = schema.fields.find(({ name }) => isJsonObject(json) && json[name] !== undefined);
+  return field === undefined || !isJsonObject(json) ? null : adjust(field, json[field.name] ?? null);
 }
 
 function absent(field: DescField, allNull: boolean): JsonValue | undefined {

@@ -3,6 +3,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
+import { callerModels } from "../caller-models.ts";
 import type { HttpCall } from "../http-call.ts";
 import { toModel } from "./list-models.ts";
 
@@ -11,7 +12,10 @@ export function getModel(models: Client<typeof ModelService>, timeoutMs: number)
   return async (call: HttpCall, principal: Principal): Promise<void> => {
     const id = call.pathParameter;
     const options = { signal: call.signal, timeoutMs };
-    const { model } = await models.getModel({ id, allowedModels: principal.models }, options);
+    const { model } = await models.getModel(
+      { id, callerModels: callerModels(principal), teamId: principal.teamId },
+      options,
+    );
     if (model === undefined) throw gatewayError(Reason.MODEL_NOT_FOUND, `The model '${id}' does not exist`);
     call.sendJson(200, toModel(call, model));
   };

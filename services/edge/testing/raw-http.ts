@@ -24,9 +24,16 @@ export function open(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const method = options.method ?? (options.body === undefined ? "GET" : "POST");
-    const request = httpRequest(url, { method, headers: options.headers ?? {}, agent: false }, resolve);
+    const request = httpRequest(url, { method, headers: withLength(options), agent: false }, resolve);
     request.on("error", reject).end(options.body);
   });
+}
+
+/** Node sends the body of a DELETE bare, where nothing says how long it is. */
+function withLength({ body, headers = {} }: { headers?: Record<string, string>; body?: string | Uint8Array }) {
+  const told = Object.keys(headers).some((name) => /^(content-length|transfer-encoding)$/i.test(name));
+  if (body === undefined || told) return headers;
+  return { "content-length": String(Buffer.byteLength(body)), ...headers };
 }
 
 /** A JSON request with the master key. */

@@ -18,12 +18,12 @@ import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
 import { type Claim, claimed } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
 import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from "./events.ts";
-import { type CallScope, Hold, hasBudget } from "./hold.ts";
+import { type CallScope, Hold } from "./hold.ts";
 import type { Granted } from "./lease-queue.ts";
 import { LeaseQueues } from "./lease-queues.ts";
 import { createRecordIds } from "./record-ids.ts";
 import { Relay } from "./relay.ts";
-import { limitsOf } from "./wallet.ts";
+import { hasBudget, limitsOf } from "./wallet.ts";
 import { WalletBook } from "./wallet-book.ts";
 
 export interface AdmitterOptions {
@@ -140,7 +140,7 @@ export class WalletAdmitter implements Admitter {
       return { scope: limits.scope, kinds, wallet: kinds === 0 ? undefined : this.#book.walletOf(limits) };
     });
     const { price } = estimate;
-    if (price === undefined && this.#options.config.unpriced === "refuse" && hasBudget(scopes)) {
+    if (price === undefined && this.#options.config.unpriced === "refuse" && !unlimited && hasBudget(caller.scopes)) {
       this.#events.refused("unpriced");
       throw gatewayError(Reason.UNPRICED, "The price of this model is unknown, and the key has a budget.", {
         param: "model",

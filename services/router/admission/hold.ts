@@ -1,7 +1,7 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { AmountsSchema } from "#gen/sluice/accounting/v1/quota_pb.ts";
 import { type Settlement, SettlementSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { limited, type TokenDraw, type Wallet } from "./wallet.ts";
+import type { TokenDraw, Wallet } from "./wallet.ts";
 
 /** One scope of a call. Without limits it has no wallet. */
 export interface CallScope {
@@ -103,9 +103,4 @@ function settlement(
     leasedAt,
     leasedTokens: leasedTokens === undefined ? undefined : BigInt(leasedTokens),
   };
-}
-
-/** Whether any of the scopes has a budget. */
-export function hasBudget(scopes: readonly CallScope[]): boolean {
-  return scopes.some(({ kinds }) => (kinds & limited.budget) !== 0);
 }

@@ -8,11 +8,17 @@ export const limited = { budget: 1, requests: 2, tokens: 4, parallel: 8 } as con
 
 export function limitsOf(scope: ScopeLimits): number {
   return (
-    (scope.maxBudgetNanoUsd === undefined ? 0 : limited.budget) |
+    // A soft budget limits nothing, but accounting sees it only where money is leased.
+    (scope.maxBudgetNanoUsd === undefined && scope.softBudgetNanoUsd === undefined ? 0 : limited.budget) |
     (scope.rpmLimit === undefined ? 0 : limited.requests) |
     (scope.tpmLimit === undefined ? 0 : limited.tokens) |
     (scope.maxParallelRequests === undefined ? 0 : limited.parallel)
   );
+}
+
+/** Whether any of the scopes has a budget that refuses calls. */
+export function hasBudget(scopes: readonly ScopeLimits[]): boolean {
+  return scopes.some(({ maxBudgetNanoUsd }) => maxBudgetNanoUsd !== undefined);
 }
 
 /** Requests and tokens of one grant. They belong to one part of the sliding window and are lost when it has passed. */

@@ -7,7 +7,7 @@ import { withOverrides } from "../prices/overrides.ts";
 import { freePrice } from "../prices/price.ts";
 import type { PriceBook, PriceSource } from "../prices/price-book.ts";
 import { type ProviderNames, type ProviderRow, priceOf } from "../provider-table.ts";
-import type { DeploymentConfig, RouterSettings } from "../router-config.ts";
+import type { DeploymentConfig, DeploymentFacts, RouterSettings } from "../router-config.ts";
 import { createHealth, type DeploymentHealth } from "../routing/cooldowns.ts";
 import { createOutputLimits } from "./output-limits.ts";
 
@@ -178,5 +178,17 @@ function implicitConfig(provider: string, model: string): DeploymentConfig {
     prices: {},
     baseModel: undefined,
     maxOutputTokens: undefined,
+    credentialName: undefined,
+    about: unconfigured,
   };
 }
+
+const unconfigured: DeploymentFacts = {
+  params: {},
+  info: {},
+  teamId: undefined,
+  accessGroups: [],
+  blocked: false,
+  mode: "chat",
+  probe: { model: undefined, timeoutMs: 60_000, maxTokens: 5, inBackground: false },
+};

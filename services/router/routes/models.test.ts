@@ -14,6 +14,8 @@ model_list:
 router_settings: {model_group_alias: {short: own, secret: {model: own, hidden: true}}}
 `;
 
+const only = (...models: string[]) => ({ levels: [{ level: "key", models }] });
+
 test("the list holds the file's names, what stands behind its patterns, and the mock", async () => {
   const { models } = await startRouter({ yaml, adapter, env: { ANTHROPIC_API_KEY: "k" } });
   const { models: all } = await models.listModels({});
@@ -28,7 +30,7 @@ test("the list holds the file's names, what stands behind its patterns, and the 
     false,
   );
   assert.deepEqual([...owners.keys()], [...owners.keys()].sort());
-  const narrow = await models.listModels({ allowedModels: ["own", "mock/*"] });
+  const narrow = await models.listModels({ callerModels: only("own", "mock/*") });
   assert.deepEqual(
     narrow.models.map(({ id }) => id),
     ["mock/echo", "own"],
@@ -46,7 +48,27 @@ test("one model", async () => {
   const { models } = await startRouter({ yaml, adapter });
   assert.equal((await models.getModel({ id: "own" })).model?.ownedBy, "groq");
   assert.equal((await models.getModel({ id: "mock/anything" })).model?.id, "mock/anything");
-  for (const request of [{ id: "none" }, { id: "own", allowedModels: ["other"] }, { id: "" }]) {
+  for (const request of [{ id: "none" }, { id: "own", callerModels: only("other") }, { id: "" }]) {
     await assert.rejects(models.getModel(request), (error) => errorName(error) === "NOT_FOUND");
+  }
+});
+
+test("patterns as they are written, and who takes over", async () => {
+  const { models } = await startRouter({
+    yaml: `${yaml}
+litellm_settings: {fallbacks: [{own: [both]}], context_window_fallbacks: [{own: [short]}]}`,
+    adapter,
+  });
+  const list = async (request: object) =>
+    (await models.listModels({ callerModels: only("own", "ds/*"), ...request })).models;
+  const ids = (await list({ returnWildcardRoutes: true })).map(({ id }) => id);
+  assert.deepEqual(ids, ["ds/*", "own"]);
+  for (const [fallbackType, expected] of [
+    ["general", ["both"]],
+    ["context_window", ["short"]],
+    ["", []],
+  ] as const) {
+    const [own] = await list({ fallbackType });
+    assert.deepEqual(own?.fallbacks, expected, fallbackType);
   }
 });

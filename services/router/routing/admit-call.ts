@@ -13,10 +13,10 @@ import { ModelCall, type RouterCore } from "./model-call.ts";
  */
 export async function admitCall(core: RouterCore, request: InferRequest, context: Cancellable): Promise<ModelCall> {
   const { caller, model } = request;
-  if (caller === undefined || !callerAllows(caller, model, core.names)) {
-    throw accessDenied(caller, model, core.names);
+  if (caller === undefined || !callerAllows(caller, model, core)) {
+    throw accessDenied(caller, model, core);
   }
-  const group = core.registry.resolve(model);
+  const group = core.registry.resolve(model, caller.teamId);
   if (group === undefined) throw unknownModel(core, model);
   const estimate = estimateCall(request, reachableGroups(core, request, group), core.runtime.now());
   const { callId, operation, stream } = request;
@@ -46,7 +46,7 @@ function reachableGroups(core: RouterCore, { options, caller }: InferRequest, pr
   // A Set's iteration sees what is added on the way: fallbacks of fallbacks are reached like this.
   for (const name of names) {
     if (groups.length > maxReach) break;
-    const group = callerAllows(caller, name, core.names) ? core.registry.resolve(name) : undefined;
+    const group = callerAllows(caller, name, core) ? core.registry.resolve(name, caller?.teamId) : undefined;
     if (group === undefined || groups.includes(group)) continue;
     groups.push(group);
     for (const kind of kinds) for (const next of core.fallbacks(group.name, kind)) names.add(next);

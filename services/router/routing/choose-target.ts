@@ -15,10 +15,10 @@ import type { RouterCore } from "./model-call.ts";
 export function withTarget(core: RouterCore, call: InferRequest | undefined): InferRequest {
   if (call === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call", { param: "call" });
   const { caller, model, options } = call;
-  if (!callerAllows(caller, model, core.names)) {
-    throw accessDenied(caller, model, core.names);
+  if (!callerAllows(caller, model, core)) {
+    throw accessDenied(caller, model, core);
   }
-  const group = core.registry.resolve(model);
+  const group = core.registry.resolve(model, caller?.teamId);
   if (group === undefined) {
     const message = `Invalid model name passed in model=${model.slice(0, 256)}. Call \`/v1/models\` to view available models.`;
     throw gatewayError(Reason.MODEL_NOT_FOUND, message, { param: "model" });

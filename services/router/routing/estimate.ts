@@ -1,6 +1,7 @@
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { Estimate } from "../admission/admission.ts";
+import { hasBudget } from "../admission/wallet.ts";
 import { dearestInput, dearestOutput, ratesFor } from "../prices/price.ts";
 import type { Deployment } from "../registry/deployment.ts";
 import type { ModelGroup } from "../registry/registry.ts";
@@ -69,7 +70,7 @@ export function outputCap(
   now: number,
 ): number | undefined {
   if (isWithoutOutput(request.operation)) return undefined;
-  if (request.shape?.maxOutputTokens !== undefined || !hasBudget(request)) return admitted;
+  if (request.shape?.maxOutputTokens !== undefined || !hasBudget(request.caller?.scopes ?? [])) return admitted;
   const price = deployment.price(now);
   if (price === undefined || dearestOutput(price.base) === 0n) return admitted;
   const assumed = deployment.assumedOutputTokens;
@@ -79,8 +80,4 @@ export function outputCap(
 /** Vectors and ranks are no tokens. */
 function isWithoutOutput(operation: Operation): boolean {
   return operation === Operation.EMBEDDINGS || operation === Operation.RERANK;
-}
-
-function hasBudget({ caller }: InferRequest): boolean {
-  return caller?.scopes.some(({ maxBudgetNanoUsd }) => maxBudgetNanoUsd !== undefined) ?? false;
 }

@@ -207,9 +207,11 @@ export class ModelCall {
 
   /** The next fallback that exists and that the caller may use. */
   #nextGroup(queue: FallbackQueue, failed: string, kind: Failure["kind"]): ModelGroup | undefined {
-    const { names, registry } = this.#core;
+    const { caller } = this.#request;
     for (let name = queue.next(failed, kind); name !== undefined; name = queue.next(failed, kind)) {
-      const group = callerAllows(this.#request.caller, name, names) ? registry.resolve(name) : undefined;
+      const group = callerAllows(caller, name, this.#core)
+        ? this.#core.registry.resolve(name, caller?.teamId)
+        : undefined;
       if (group !== undefined) return group;
     }
     return undefined;

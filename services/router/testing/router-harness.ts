@@ -1,7 +1,8 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
 import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
+import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createSealer, type Sealer } from "#chassis/sealing.ts";
@@ -16,6 +17,7 @@ import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import type { AdmissionRequest, Admitter, CallEnd } from "../admission/admission.ts";
 import { readRouterEnv } from "../config.ts";
 import { parseRouterConfig } from "../config-file.ts";
+import type { ModelStore } from "../context.ts";
 import { createRouterService } from "../service.ts";
 import type { ScriptedAdapter } from "./scripted-adapter.ts";
 
@@ -51,6 +53,10 @@ export interface Harness {
   readonly service: HostedService;
   readonly inference: Client<typeof InferenceService>;
   readonly models: Client<typeof ModelService>;
+  /** A client of any service of the router. */
+  client<S extends DescService>(service: S): Client<S>;
+  /** What the configuration file holds, for the next reload. */
+  readonly file: { yaml: string };
   readonly admitter: FakeAdmitter;
   /** What the router waited for between tries, in milliseconds; no time passes, but the clock goes on. */
   readonly sleeps: number[];
@@ -66,26 +72,33 @@ export interface HarnessOptions {
   readonly adapter: ScriptedAdapter;
   readonly requests?: Partial<ServiceImpl<typeof RequestService>>;
   readonly admitter?: FakeAdmitter;
+  readonly store?: ModelStore;
 }
 
 /** A router over a scripted adapter, called through the local binding. */
 export async function startRouter(options: HarnessOptions): Promise<Harness> {
   const env = options.env ?? {};
-  const { config } = parseRouterConfig(parseYaml(options.yaml ?? "{}", "config.yaml", env));
   const admitter = options.admitter ?? createFakeAdmitter();
   const sleeps: number[] = [];
   let now = 1_800_000_000_000;
   const sealer = createSealer(new Secret("salt"));
+  const log = createLogger("error", () => {});
+  const file = { yaml: options.yaml ?? "{}" };
+  const load = () => {
+    const { yaml } = file;
+    const { config, warnings } = parseRouterConfig(parseYaml(yaml, "config.yaml", env));
+    return { config, env: readRouterEnv(env, config.providers), references: env, warnings };
+  };
   const service = await createRouterService({
-    config,
-    env: readRouterEnv(env, config.providers),
+    source: { initial: load(), load: async () => load() },
+    store: options.store ?? { open: undefined, events: createInProcessBus(log) },
     adapter: {
       inference: createLocalClient(InferenceService, options.adapter.implementation),
       requests: createLocalClient(RequestService, options.requests ?? {}),
     },
     admitter,
     sealer,
-    log: createLogger("error", () => {}),
+    log,
     meter: createNoopMeter(),
     runtime: {
       now: () => now,
@@ -96,11 +109,17 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
       },
     },
   });
-  const [inference, models] = service.implementations;
+  const { implementations } = service;
+  const [inference, models] = implementations;
   const harness: Harness = {
     service,
     inference: createLocalClient(InferenceService, inference?.implementation ?? {}),
     models: createLocalClient(ModelService, models?.implementation ?? {}),
+    client: (service) => {
+      const found = implementations.find((each) => each.service === service);
+      return createLocalClient(service, found?.implementation ?? {});
+    },
+    file,
     admitter,
     sleeps,
     sealer,

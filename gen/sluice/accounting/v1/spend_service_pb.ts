@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/spend_service.proto.
  */
 export const file_sluice_accounting_v1_spend_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMiMgoTTGlzdFNwZW5kZXJzUmVxdWVzdBIMCgRraW5kGAEgASgJEg0KBWxpbWl0GAIgASgNIkgKFExpc3RTcGVuZGVyc1Jlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQitgEKFExpc3RTcGVuZExvZ3NSZXF1ZXN0Eg8KB2FwaV9rZXkYASABKAkSDwoHdXNlcl9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEhIKCnN0YXJ0X2RhdGUYBCABKAkSEAoIZW5kX2RhdGUYBSABKAkSFgoJc3VtbWFyaXplGAYgASgISACIAQESEgoFbGltaXQYByABKA1IAYgBAUIMCgpfc3VtbWFyaXplQggKBl9saW1pdCItChVMaXN0U3BlbmRMb2dzUmVzcG9uc2USFAoEbG9ncxgBIAEoDEIGsrsYAggCMsQDCgxTcGVuZFNlcnZpY2USXgoIR2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5HZXRTcGVuZFJlc3BvbnNlIgOQAgESWQoIU2V0U3BlbmQSJS5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlcXVlc3QaJi5zbHVpY2UuYWNjb3VudGluZy52MS5TZXRTcGVuZFJlc3BvbnNlEmoKDExpc3RTcGVuZGVycxIpLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZGVyc1JlcXVlc3QaKi5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRlcnNSZXNwb25zZSIDkAIBEowBCg1MaXN0U3BlbmRMb2dzEiouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1JlcXVlc3QaKy5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVzcG9uc2UiIpACAaq7GBsKD0dFVCAvc3BlbmQvbG9ncxICAQIiBGxvZ3NiBnByb3RvMw", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMiMgoTTGlzdFNwZW5kZXJzUmVxdWVzdBIMCgRraW5kGAEgASgJEg0KBWxpbWl0GAIgASgNIkgKFExpc3RTcGVuZGVyc1Jlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoQQ29weVNwZW5kUmVxdWVzdBISCgpmcm9tX3Njb3BlGAEgASgJEhAKCHRvX3Njb3BlGAIgASgJIhMKEUNvcHlTcGVuZFJlc3BvbnNlIrYBChRMaXN0U3BlbmRMb2dzUmVxdWVzdBIPCgdhcGlfa2V5GAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJEhYKCXN1bW1hcml6ZRgGIAEoCEgAiAEBEhIKBWxpbWl0GAcgASgNSAGIAQFCDAoKX3N1bW1hcml6ZUIICgZfbGltaXQiLQoVTGlzdFNwZW5kTG9nc1Jlc3BvbnNlEhQKBGxvZ3MYASABKAxCBrK7GAIIAjKiBAoMU3BlbmRTZXJ2aWNlEl4KCEdldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXNwb25zZSIDkAIBElkKCFNldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuU2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuU2V0U3BlbmRSZXNwb25zZRJqCgxMaXN0U3BlbmRlcnMSKS5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRlcnNSZXF1ZXN0Giouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kZXJzUmVzcG9uc2UiA5ACARJcCglDb3B5U3BlbmQSJi5zbHVpY2UuYWNjb3VudGluZy52MS5Db3B5U3BlbmRSZXF1ZXN0Gicuc2x1aWNlLmFjY291bnRpbmcudjEuQ29weVNwZW5kUmVzcG9uc2USjAEKDUxpc3RTcGVuZExvZ3MSKi5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVxdWVzdBorLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZExvZ3NSZXNwb25zZSIikAIBqrsYGwoPR0VUIC9zcGVuZC9sb2dzEgIBAiIEbG9nc2IGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
 
 /**
  * GetSpendRequest names scopes.
@@ -198,6 +198,49 @@ export const ListSpendersResponseSchema: GenMessage<ListSpendersResponse> = /*@_
   messageDesc(file_sluice_accounting_v1_spend_service, 6);
 
 /**
+ * CopySpendRequest names two scopes.
+ *
+ * @generated from message sluice.accounting.v1.CopySpendRequest
+ */
+export type CopySpendRequest = Message<"sluice.accounting.v1.CopySpendRequest"> & {
+  /**
+   * Whose spend is copied.
+   *
+   * @generated from field: string from_scope = 1;
+   */
+  fromScope: string;
+
+  /**
+   * Who gets it.
+   *
+   * @generated from field: string to_scope = 2;
+   */
+  toScope: string;
+};
+
+/**
+ * Describes the message sluice.accounting.v1.CopySpendRequest.
+ * Use `create(CopySpendRequestSchema)` to create a new message.
+ */
+export const CopySpendRequestSchema: GenMessage<CopySpendRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 7);
+
+/**
+ * CopySpendResponse is empty: the spend was copied.
+ *
+ * @generated from message sluice.accounting.v1.CopySpendResponse
+ */
+export type CopySpendResponse = Message<"sluice.accounting.v1.CopySpendResponse"> & {
+};
+
+/**
+ * Describes the message sluice.accounting.v1.CopySpendResponse.
+ * Use `create(CopySpendResponseSchema)` to create a new message.
+ */
+export const CopySpendResponseSchema: GenMessage<CopySpendResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 8);
+
+/**
  * ListSpendLogsRequest selects recorded calls. Every field that is set narrows the answer.
  *
  * @generated from message sluice.accounting.v1.ListSpendLogsRequest
@@ -258,7 +301,7 @@ export type ListSpendLogsRequest = Message<"sluice.accounting.v1.ListSpendLogsRe
  * Use `create(ListSpendLogsRequestSchema)` to create a new message.
  */
 export const ListSpendLogsRequestSchema: GenMessage<ListSpendLogsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 7);
+  messageDesc(file_sluice_accounting_v1_spend_service, 9);
 
 /**
  * ListSpendLogsResponse holds the answer in LiteLLM's form, whose keys depend on the data.
@@ -284,7 +327,7 @@ export type ListSpendLogsResponse = Message<"sluice.accounting.v1.ListSpendLogsR
  * Use `create(ListSpendLogsResponseSchema)` to create a new message.
  */
 export const ListSpendLogsResponseSchema: GenMessage<ListSpendLogsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 8);
+  messageDesc(file_sluice_accounting_v1_spend_service, 10);
 
 /**
  * SpendService answers what was spent.
@@ -321,6 +364,17 @@ export const SpendService: GenService<{
     methodKind: "unary";
     input: typeof ListSpendersRequestSchema;
     output: typeof ListSpendersResponseSchema;
+  },
+  /**
+   * Gives one scope what another has spent, with the window that it was spent in; the same for the scopes beneath it
+   * (`<scope>|window:…`, `<scope>|model:…`). What the target had spent is lost. Idempotent.
+   *
+   * @generated from rpc sluice.accounting.v1.SpendService.CopySpend
+   */
+  copySpend: {
+    methodKind: "unary";
+    input: typeof CopySpendRequestSchema;
+    output: typeof CopySpendResponseSchema;
   },
   /**
    * Lists recorded calls, newest first, or their sums per day. Admin only. Fails with INVALID_ARGUMENT where a date or

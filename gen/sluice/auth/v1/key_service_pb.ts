@@ -4,10 +4,12 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Key, KeySettings } from "./key_pb.ts";
 import { file_sluice_auth_v1_key } from "./key_pb.ts";
+import type { User } from "./user_service_pb.ts";
+import { file_sluice_auth_v1_user_service } from "./user_service_pb.ts";
 import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/key_service.proto.
  */
 export const file_sluice_auth_v1_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzbHVpY2UvYXV0aC92MS9rZXlfc2VydmljZS5wcm90bxIOc2x1aWNlLmF1dGgudjEi5AEKEkdlbmVyYXRlS2V5UmVxdWVzdBIZCgNrZXkYASABKAlCB7K7GAMogARIAIgBARIdCghkdXJhdGlvbhgCIAEoCUIGsrsYAiACSAGIAQESNQoIc2V0dGluZ3MYAyABKAsyGy5zbHVpY2UuYXV0aC52MS5LZXlTZXR0aW5nc0IGsrsYAhgBEhoKBXNwZW5kGAQgASgDQgayuxgCCAFIAogBARIVCghrZXlfdHlwZRgFIAEoCUgDiAEBQgYKBF9rZXlCCwoJX2R1cmF0aW9uQggKBl9zcGVuZEILCglfa2V5X3R5cGUijQEKE0dlbmVyYXRlS2V5UmVzcG9uc2USCwoDa2V5GAEgASgJEhUKCGR1cmF0aW9uGAIgASgJSACIAQESEAoIdG9rZW5faWQYAyABKAkSKwoGc3RvcmVkGAQgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5QgayuxgCGAE6Brq7GAIIAUILCglfZHVyYXRpb24i4gEKEFVwZGF0ZUtleVJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEEh0KCGR1cmF0aW9uGAIgASgJQgayuxgCIAJIAIgBARI1CghzZXR0aW5ncxgDIAEoCzIbLnNsdWljZS5hdXRoLnYxLktleVNldHRpbmdzQgayuxgCGAESLwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhoKBXNwZW5kGAUgASgDQgayuxgCCAFIAYgBAUILCglfZHVyYXRpb25CCAoGX3NwZW5kIlUKEVVwZGF0ZUtleVJlc3BvbnNlEgsKA2tleRgBIAEoCRIrCgZzdG9yZWQYAiABKAsyEy5zbHVpY2UuYXV0aC52MS5LZXlCBrK7GAIYAToGursYAggBIikKEUdldEtleUluZm9SZXF1ZXN0EhQKA2tleRgBIAEoCUIHsrsYAyiABCJEChJHZXRLZXlJbmZvUmVzcG9uc2USCwoDa2V5GAEgASgJEiEKBGluZm8YAiABKAsyEy5zbHVpY2UuYXV0aC52MS5LZXkiPwoRRGVsZXRlS2V5c1JlcXVlc3QSFQoEa2V5cxgBIAMoCUIHsrsYAyiABBITCgtrZXlfYWxpYXNlcxgCIAMoCSIqChJEZWxldGVLZXlzUmVzcG9uc2USFAoMZGVsZXRlZF9rZXlzGAEgAygJMtoICgpLZXlTZXJ2aWNlErcDCgtHZW5lcmF0ZUtleRIiLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVxdWVzdBojLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVzcG9uc2Ui3gKquxjZAgoSUE9TVCAva2V5L2dlbmVyYXRlEgMDBAUaCGFnZW50X2lkGhZhbGxvd2VkX2NhY2hlX2NvbnRyb2xzGgZjb25maWcaC3Blcm1pc3Npb25zGhBidWRnZXRfZmFsbGJhY2tzGg1tY3BfcnBtX2xpbWl0Gg10YWdfcnBtX2xpbWl0GgpndWFyZHJhaWxzGghwb2xpY2llcxoHcHJvbXB0cxoRb2JqZWN0X3Blcm1pc3Npb24aGWRpc2FibGVfZ2xvYmFsX2d1YXJkcmFpbHMaG3Rocm90dGxlX29uX2J1ZGdldF9leGNlZWRlZBoPZW5mb3JjZWRfcGFyYW1zGhphbGxvd2VkX3Bhc3N0aHJvdWdoX3JvdXRlcxocYWxsb3dlZF92ZWN0b3Jfc3RvcmVfaW5kZXhlcxoPcm91dGVyX3NldHRpbmdzGhFzZW5kX2ludml0ZV9lbWFpbBKvAwoJVXBkYXRlS2V5EiAuc2x1aWNlLmF1dGgudjEuVXBkYXRlS2V5UmVxdWVzdBohLnNsdWljZS5hdXRoLnYxLlVwZGF0ZUtleVJlc3BvbnNlItwCqrsY1wIKEFBPU1QgL2tleS91cGRhdGUSAwMEBRoIYWdlbnRfaWQaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEGJ1ZGdldF9mYWxsYmFja3MaDW1jcF9ycG1fbGltaXQaDXRhZ19ycG1fbGltaXQaCmd1YXJkcmFpbHMaCHBvbGljaWVzGgdwcm9tcHRzGhFvYmplY3RfcGVybWlzc2lvbhoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaGmFsbG93ZWRfcGFzc3Rocm91Z2hfcm91dGVzGhxhbGxvd2VkX3ZlY3Rvcl9zdG9yZV9pbmRleGVzGg9yb3V0ZXJfc2V0dGluZ3MaEXNlbmRfaW52aXRlX2VtYWlsEm4KCkdldEtleUluZm8SIS5zbHVpY2UuYXV0aC52MS5HZXRLZXlJbmZvUmVxdWVzdBoiLnNsdWljZS5hdXRoLnYxLkdldEtleUluZm9SZXNwb25zZSIZkAIBqrsYEgoNR0VUIC9rZXkvaW5mbxIBBxJwCgpEZWxldGVLZXlzEiEuc2x1aWNlLmF1dGgudjEuRGVsZXRlS2V5c1JlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5EZWxldGVLZXlzUmVzcG9uc2UiG6q7GBcKEFBPU1QgL2tleS9kZWxldGUSAwMEBWIGcHJvdG8z", [file_google_protobuf_field_mask, file_sluice_auth_v1_key, file_sluice_rest_v1_rest]);
+  fileDesc("CiBzbHVpY2UvYXV0aC92MS9rZXlfc2VydmljZS5wcm90bxIOc2x1aWNlLmF1dGgudjEi5AEKEkdlbmVyYXRlS2V5UmVxdWVzdBIZCgNrZXkYASABKAlCB7K7GAMogARIAIgBARIdCghkdXJhdGlvbhgCIAEoCUIGsrsYAiACSAGIAQESNQoIc2V0dGluZ3MYAyABKAsyGy5zbHVpY2UuYXV0aC52MS5LZXlTZXR0aW5nc0IGsrsYAhgBEhoKBXNwZW5kGAQgASgDQgayuxgCCAFIAogBARIVCghrZXlfdHlwZRgFIAEoCUgDiAEBQgYKBF9rZXlCCwoJX2R1cmF0aW9uQggKBl9zcGVuZEILCglfa2V5X3R5cGUijQEKE0dlbmVyYXRlS2V5UmVzcG9uc2USCwoDa2V5GAEgASgJEhUKCGR1cmF0aW9uGAIgASgJSACIAQESEAoIdG9rZW5faWQYAyABKAkSKwoGc3RvcmVkGAQgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5QgayuxgCGAE6Brq7GAIIAUILCglfZHVyYXRpb24ihAIKEFVwZGF0ZUtleVJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEEh0KCGR1cmF0aW9uGAIgASgJQgayuxgCIAJIAIgBARI1CghzZXR0aW5ncxgDIAEoCzIbLnNsdWljZS5hdXRoLnYxLktleVNldHRpbmdzQgayuxgCGAESLwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhoKBXNwZW5kGAUgASgDQgayuxgCCAFIAYgBARIUCgd2ZXJzaW9uGAYgASgNSAKIAQFCCwoJX2R1cmF0aW9uQggKBl9zcGVuZEIKCghfdmVyc2lvbiJVChFVcGRhdGVLZXlSZXNwb25zZRILCgNrZXkYASABKAkSKwoGc3RvcmVkGAIgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5QgayuxgCGAE6Brq7GAIIASIpChFHZXRLZXlJbmZvUmVxdWVzdBIUCgNrZXkYASABKAlCB7K7GAMogAQiRAoSR2V0S2V5SW5mb1Jlc3BvbnNlEgsKA2tleRgBIAEoCRIhCgRpbmZvGAIgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5Ij8KEURlbGV0ZUtleXNSZXF1ZXN0EhUKBGtleXMYASADKAlCB7K7GAMogAQSEwoLa2V5X2FsaWFzZXMYAiADKAkiKgoSRGVsZXRlS2V5c1Jlc3BvbnNlEhQKDGRlbGV0ZWRfa2V5cxgBIAMoCSJfCiBHZW5lcmF0ZVNlcnZpY2VBY2NvdW50S2V5UmVxdWVzdBI7CgdhY2NvdW50GAEgASgLMiIuc2x1aWNlLmF1dGgudjEuR2VuZXJhdGVLZXlSZXF1ZXN0QgayuxgCGAEiaQohR2VuZXJhdGVTZXJ2aWNlQWNjb3VudEtleVJlc3BvbnNlEjwKB2FjY291bnQYASABKAsyIy5zbHVpY2UuYXV0aC52MS5HZW5lcmF0ZUtleVJlc3BvbnNlQgayuxgCGAE6Brq7GAIIASJHChVCdWxrVXBkYXRlS2V5c1JlcXVlc3QSLgoEa2V5cxgBIAMoCzIgLnNsdWljZS5hdXRoLnYxLlVwZGF0ZUtleVJlcXVlc3QiqQEKFkJ1bGtVcGRhdGVLZXlzUmVzcG9uc2USFwoPdG90YWxfcmVxdWVzdGVkGAEgASgNEjwKEnN1Y2Nlc3NmdWxfdXBkYXRlcxgCIAMoCzIgLnNsdWljZS5hdXRoLnYxLktleVVwZGF0ZVN1Y2Nlc3MSOAoOZmFpbGVkX3VwZGF0ZXMYAyADKAsyIC5zbHVpY2UuYXV0aC52MS5LZXlVcGRhdGVGYWlsdXJlIkYKEEtleVVwZGF0ZVN1Y2Nlc3MSCwoDa2V5GAEgASgJEiUKCGtleV9pbmZvGAIgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5IjYKEEtleVVwZGF0ZUZhaWx1cmUSCwoDa2V5GAEgASgJEhUKDWZhaWxlZF9yZWFzb24YAiABKAkijwMKD0xpc3RLZXlzUmVxdWVzdBIRCgRwYWdlGAEgASgNSACIAQESEQoEc2l6ZRgCIAEoDUgBiAEBEg8KB3VzZXJfaWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIXCg9vcmdhbml6YXRpb25faWQYBSABKAkSEAoIa2V5X2hhc2gYBiABKAkSEQoJa2V5X2FsaWFzGAcgASgJEhoKEnJldHVybl9mdWxsX29iamVjdBgIIAEoCBIZChFpbmNsdWRlX3RlYW1fa2V5cxgJIAEoCBIfChdpbmNsdWRlX2NyZWF0ZWRfYnlfa2V5cxgKIAEoCBIPCgdzb3J0X2J5GAsgASgJEhIKCnNvcnRfb3JkZXIYDCABKAkSDgoGZXhwYW5kGA0gAygJEg4KBnN0YXR1cxgOIAEoCRISCgpwcm9qZWN0X2lkGA8gASgJEhcKD2FjY2Vzc19ncm91cF9pZBgQIAEoCRIaChJzdWJzdHJpbmdfbWF0Y2hpbmcYESABKAhCBwoFX3BhZ2VCBwoFX3NpemUiewoQTGlzdEtleXNSZXNwb25zZRInCgRrZXlzGAEgAygLMhkuc2x1aWNlLmF1dGgudjEuTGlzdGVkS2V5EhMKC3RvdGFsX2NvdW50GAIgASgNEhQKDGN1cnJlbnRfcGFnZRgDIAEoDRITCgt0b3RhbF9wYWdlcxgEIAEoDSJaCglMaXN0ZWRLZXkSDwoFdG9rZW4YASABKAlIABItCgdkZXRhaWxzGAIgASgLMhouc2x1aWNlLmF1dGgudjEuS2V5RGV0YWlsc0gAOga6uxgCEAFCBQoDa2V5IokCCgpLZXlEZXRhaWxzEigKA2tleRgBIAEoCzITLnNsdWljZS5hdXRoLnYxLktleUIGsrsYAhgBEhMKBm9yZ19pZBgCIAEoCUgAiAEBEiIKBHVzZXIYAyABKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyEi0KD2NyZWF0ZWRfYnlfdXNlchgEIAEoCzIULnNsdWljZS5hdXRoLnYxLlVzZXISLgoKZGVsZXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoKZGVsZXRlZF9ieRgGIAEoCUgBiAEBOga6uxgCCAFCCQoHX29yZ19pZEINCgtfZGVsZXRlZF9ieSJwChVMaXN0S2V5QWxpYXNlc1JlcXVlc3QSEQoEcGFnZRgBIAEoDUgAiAEBEhEKBHNpemUYAiABKA1IAYgBARIOCgZzZWFyY2gYAyABKAkSDwoHdGVhbV9pZBgEIAEoCUIHCgVfcGFnZUIHCgVfc2l6ZSJ3ChZMaXN0S2V5QWxpYXNlc1Jlc3BvbnNlEg8KB2FsaWFzZXMYASADKAkSEwoLdG90YWxfY291bnQYAiABKA0SFAoMY3VycmVudF9wYWdlGAMgASgNEhMKC3RvdGFsX3BhZ2VzGAQgASgNEgwKBHNpemUYBSABKA0iKwoSR2V0S2V5SW5mb3NSZXF1ZXN0EhUKBGtleXMYASADKAlCB7K7GAMogAQiRQoTR2V0S2V5SW5mb3NSZXNwb25zZRILCgNrZXkYASADKAkSIQoEaW5mbxgCIAMoCzITLnNsdWljZS5hdXRoLnYxLktleSInCg9CbG9ja0tleVJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEIkQKEEJsb2NrS2V5UmVzcG9uc2USKAoDa2V5GAEgASgLMhMuc2x1aWNlLmF1dGgudjEuS2V5QgayuxgCGAE6Brq7GAIIASIpChFVbmJsb2NrS2V5UmVxdWVzdBIUCgNrZXkYASABKAlCB7K7GAMogAQiRgoSVW5ibG9ja0tleVJlc3BvbnNlEigKA2tleRgBIAEoCzITLnNsdWljZS5hdXRoLnYxLktleUIGsrsYAhgBOga6uxgCCAEi5wIKFFJlZ2VuZXJhdGVLZXlSZXF1ZXN0EhQKA2tleRgBIAEoCUIHsrsYAyiABBIdCgduZXdfa2V5GAIgASgJQgeyuxgDKIAESACIAQESIQoMZ3JhY2VfcGVyaW9kGAMgASgJQgayuxgCIAFIAYgBARIdCghkdXJhdGlvbhgEIAEoCUIGsrsYAiACSAKIAQESNQoIc2V0dGluZ3MYBSABKAsyGy5zbHVpY2UuYXV0aC52MS5LZXlTZXR0aW5nc0IGsrsYAhgBEi8KC3VwZGF0ZV9tYXNrGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIaCgVzcGVuZBgHIAEoA0IGsrsYAggBSAOIAQESFAoHdmVyc2lvbhgIIAEoDUgEiAEBQgoKCF9uZXdfa2V5Qg8KDV9ncmFjZV9wZXJpb2RCCwoJX2R1cmF0aW9uQggKBl9zcGVuZEIKCghfdmVyc2lvbiJrChVSZWdlbmVyYXRlS2V5UmVzcG9uc2USCwoDa2V5GAEgASgJEhAKCHRva2VuX2lkGAIgASgJEisKBnN0b3JlZBgDIAEoCzITLnNsdWljZS5hdXRoLnYxLktleUIGsrsYAhgBOga6uxgCCAEiKQoRQ29sbGVjdEtleVJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEIjAKEkNvbGxlY3RLZXlSZXNwb25zZRILCgNrZXkYASABKAkSDQoFdG9rZW4YAiABKAkiWAoUUmVzZXRLZXlTcGVuZFJlcXVlc3QSFAoDa2V5GAEgASgJQgeyuxgDKIAEEh0KCHJlc2V0X3RvGAIgASgDQgayuxgCCAFIAIgBAUILCglfcmVzZXRfdG8izQEKFVJlc2V0S2V5U3BlbmRSZXNwb25zZRIQCghrZXlfaGFzaBgBIAEoCRIVCgVzcGVuZBgCIAEoA0IGsrsYAggBEh4KDnByZXZpb3VzX3NwZW5kGAMgASgDQgayuxgCCAESHwoKbWF4X2J1ZGdldBgEIAEoA0IGsrsYAggBSACIAQESMwoPYnVkZ2V0X3Jlc2V0X2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDoGursYAggBQg0KC19tYXhfYnVkZ2V0IhcKFUNoZWNrS2V5SGVhbHRoUmVxdWVzdCJjChZDaGVja0tleUhlYWx0aFJlc3BvbnNlEgsKA2tleRgBIAEoCRIeChFsb2dnaW5nX2NhbGxiYWNrcxgCIAEoCUgAiAEBOga6uxgCCAFCFAoSX2xvZ2dpbmdfY2FsbGJhY2tzMpEZCgpLZXlTZXJ2aWNlErcDCgtHZW5lcmF0ZUtleRIiLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVxdWVzdBojLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlS2V5UmVzcG9uc2Ui3gKquxjZAgoSUE9TVCAva2V5L2dlbmVyYXRlEgMDBAUaCGFnZW50X2lkGhZhbGxvd2VkX2NhY2hlX2NvbnRyb2xzGgZjb25maWcaC3Blcm1pc3Npb25zGhBidWRnZXRfZmFsbGJhY2tzGg1tY3BfcnBtX2xpbWl0Gg10YWdfcnBtX2xpbWl0GgpndWFyZHJhaWxzGghwb2xpY2llcxoHcHJvbXB0cxoRb2JqZWN0X3Blcm1pc3Npb24aGWRpc2FibGVfZ2xvYmFsX2d1YXJkcmFpbHMaG3Rocm90dGxlX29uX2J1ZGdldF9leGNlZWRlZBoPZW5mb3JjZWRfcGFyYW1zGhphbGxvd2VkX3Bhc3N0aHJvdWdoX3JvdXRlcxocYWxsb3dlZF92ZWN0b3Jfc3RvcmVfaW5kZXhlcxoPcm91dGVyX3NldHRpbmdzGhFzZW5kX2ludml0ZV9lbWFpbBKvAwoJVXBkYXRlS2V5EiAuc2x1aWNlLmF1dGgudjEuVXBkYXRlS2V5UmVxdWVzdBohLnNsdWljZS5hdXRoLnYxLlVwZGF0ZUtleVJlc3BvbnNlItwCqrsY1wIKEFBPU1QgL2tleS91cGRhdGUSAwMEBRoIYWdlbnRfaWQaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEGJ1ZGdldF9mYWxsYmFja3MaDW1jcF9ycG1fbGltaXQaDXRhZ19ycG1fbGltaXQaCmd1YXJkcmFpbHMaCHBvbGljaWVzGgdwcm9tcHRzGhFvYmplY3RfcGVybWlzc2lvbhoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaGmFsbG93ZWRfcGFzc3Rocm91Z2hfcm91dGVzGhxhbGxvd2VkX3ZlY3Rvcl9zdG9yZV9pbmRleGVzGg9yb3V0ZXJfc2V0dGluZ3MaEXNlbmRfaW52aXRlX2VtYWlsEm4KCkdldEtleUluZm8SIS5zbHVpY2UuYXV0aC52MS5HZXRLZXlJbmZvUmVxdWVzdBoiLnNsdWljZS5hdXRoLnYxLkdldEtleUluZm9SZXNwb25zZSIZkAIBqrsYEgoNR0VUIC9rZXkvaW5mbxIBBxJwCgpEZWxldGVLZXlzEiEuc2x1aWNlLmF1dGgudjEuRGVsZXRlS2V5c1JlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5EZWxldGVLZXlzUmVzcG9uc2UiG6q7GBcKEFBPU1QgL2tleS9kZWxldGUSAwMEBRLxAwoZR2VuZXJhdGVTZXJ2aWNlQWNjb3VudEtleRIwLnNsdWljZS5hdXRoLnYxLkdlbmVyYXRlU2VydmljZUFjY291bnRLZXlSZXF1ZXN0GjEuc2x1aWNlLmF1dGgudjEuR2VuZXJhdGVTZXJ2aWNlQWNjb3VudEtleVJlc3BvbnNlIu4CqrsY6QIKIlBPU1QgL2tleS9zZXJ2aWNlLWFjY291bnQvZ2VuZXJhdGUSAwMEBRoIYWdlbnRfaWQaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEGJ1ZGdldF9mYWxsYmFja3MaDW1jcF9ycG1fbGltaXQaDXRhZ19ycG1fbGltaXQaCmd1YXJkcmFpbHMaCHBvbGljaWVzGgdwcm9tcHRzGhFvYmplY3RfcGVybWlzc2lvbhoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaGmFsbG93ZWRfcGFzc3Rocm91Z2hfcm91dGVzGhxhbGxvd2VkX3ZlY3Rvcl9zdG9yZV9pbmRleGVzGg9yb3V0ZXJfc2V0dGluZ3MaEXNlbmRfaW52aXRlX2VtYWlsEoEBCg5CdWxrVXBkYXRlS2V5cxIlLnNsdWljZS5hdXRoLnYxLkJ1bGtVcGRhdGVLZXlzUmVxdWVzdBomLnNsdWljZS5hdXRoLnYxLkJ1bGtVcGRhdGVLZXlzUmVzcG9uc2UiIKq7GBwKFVBPU1QgL2tleS9idWxrX3VwZGF0ZRIDAwQFEn8KCExpc3RLZXlzEh8uc2x1aWNlLmF1dGgudjEuTGlzdEtleXNSZXF1ZXN0GiAuc2x1aWNlLmF1dGgudjEuTGlzdEtleXNSZXNwb25zZSIwkAIBqrsYKQoNR0VUIC9rZXkvbGlzdBIFAgMEBQYaCGFnZW50X2lkGgdleHBpcmVzEoEBCg5MaXN0S2V5QWxpYXNlcxIlLnNsdWljZS5hdXRoLnYxLkxpc3RLZXlBbGlhc2VzUmVxdWVzdBomLnNsdWljZS5hdXRoLnYxLkxpc3RLZXlBbGlhc2VzUmVzcG9uc2UiIJACAaq7GBkKEEdFVCAva2V5L2FsaWFzZXMSBQIDBAUGEnUKC0dldEtleUluZm9zEiIuc2x1aWNlLmF1dGgudjEuR2V0S2V5SW5mb3NSZXF1ZXN0GiMuc2x1aWNlLmF1dGgudjEuR2V0S2V5SW5mb3NSZXNwb25zZSIdkAIBqrsYFgoRUE9TVCAvdjIva2V5L2luZm8SAQcSaQoIQmxvY2tLZXkSHy5zbHVpY2UuYXV0aC52MS5CbG9ja0tleVJlcXVlc3QaIC5zbHVpY2UuYXV0aC52MS5CbG9ja0tleVJlc3BvbnNlIhqquxgWCg9QT1NUIC9rZXkvYmxvY2sSAwMEBRJxCgpVbmJsb2NrS2V5EiEuc2x1aWNlLmF1dGgudjEuVW5ibG9ja0tleVJlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5VbmJsb2NrS2V5UmVzcG9uc2UiHKq7GBgKEVBPU1QgL2tleS91bmJsb2NrEgMDBAUS6wMKDVJlZ2VuZXJhdGVLZXkSJC5zbHVpY2UuYXV0aC52MS5SZWdlbmVyYXRlS2V5UmVxdWVzdBolLnNsdWljZS5hdXRoLnYxLlJlZ2VuZXJhdGVLZXlSZXNwb25zZSKMA6q7GIcDChRQT1NUIC9rZXkvcmVnZW5lcmF0ZQoaUE9TVCAva2V5L3trZXl9L3JlZ2VuZXJhdGUSAwMEBRoIYWdlbnRfaWQaFmFsbG93ZWRfY2FjaGVfY29udHJvbHMaBmNvbmZpZxoLcGVybWlzc2lvbnMaEGJ1ZGdldF9mYWxsYmFja3MaDW1jcF9ycG1fbGltaXQaDXRhZ19ycG1fbGltaXQaCmd1YXJkcmFpbHMaCHBvbGljaWVzGgdwcm9tcHRzGhFvYmplY3RfcGVybWlzc2lvbhoZZGlzYWJsZV9nbG9iYWxfZ3VhcmRyYWlscxobdGhyb3R0bGVfb25fYnVkZ2V0X2V4Y2VlZGVkGg9lbmZvcmNlZF9wYXJhbXMaGmFsbG93ZWRfcGFzc3Rocm91Z2hfcm91dGVzGhxhbGxvd2VkX3ZlY3Rvcl9zdG9yZV9pbmRleGVzGg9yb3V0ZXJfc2V0dGluZ3MaEXNlbmRfaW52aXRlX2VtYWlsGg5uZXdfbWFzdGVyX2tleRJvCgpDb2xsZWN0S2V5EiEuc2x1aWNlLmF1dGgudjEuQ29sbGVjdEtleVJlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5Db2xsZWN0S2V5UmVzcG9uc2UiGqq7GBYKEVBPU1QgL2tleS9jb2xsZWN0EgEHEoQBCg1SZXNldEtleVNwZW5kEiQuc2x1aWNlLmF1dGgudjEuUmVzZXRLZXlTcGVuZFJlcXVlc3QaJS5zbHVpY2UuYXV0aC52MS5SZXNldEtleVNwZW5kUmVzcG9uc2UiJqq7GCIKG1BPU1QgL2tleS97a2V5fS9yZXNldF9zcGVuZBIDAwQFEn0KDkNoZWNrS2V5SGVhbHRoEiUuc2x1aWNlLmF1dGgudjEuQ2hlY2tLZXlIZWFsdGhSZXF1ZXN0GiYuc2x1aWNlLmF1dGgudjEuQ2hlY2tLZXlIZWFsdGhSZXNwb25zZSIckAIBqrsYFQoQUE9TVCAva2V5L2hlYWx0aBIBB2IGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_sluice_auth_v1_key, file_sluice_auth_v1_user_service, file_sluice_rest_v1_rest]);
 
 /**
  * GenerateKeyRequest says what the key may do. Everything may be absent: such a key has no limits.
@@ -46,7 +48,7 @@ export type GenerateKeyRequest = Message<"sluice.auth.v1.GenerateKeyRequest"> & 
   settings?: KeySettings | undefined;
 
   /**
-   * LiteLLM lets a key start with spend. Only 0 is built; anything else is INVALID_REQUEST.
+   * What it has spent at the start. Only administrators may say that.
    *
    * @generated from field: optional int64 spend = 4;
    */
@@ -144,11 +146,18 @@ export type UpdateKeyRequest = Message<"sluice.auth.v1.UpdateKeyRequest"> & {
   updateMask?: FieldMask | undefined;
 
   /**
-   * Sets what the key spent in the current window.
+   * Sets what the key spent in the current window. Only administrators may.
    *
    * @generated from field: optional int64 spend = 5;
    */
   spend?: bigint | undefined;
+
+  /**
+   * The version the caller has read; another one now is CONFLICT. Absent means that it does not matter.
+   *
+   * @generated from field: optional uint32 version = 6;
+   */
+  version?: number | undefined;
 };
 
 /**
@@ -285,7 +294,930 @@ export const DeleteKeysResponseSchema: GenMessage<DeleteKeysResponse> = /*@__PUR
   messageDesc(file_sluice_auth_v1_key_service, 7);
 
 /**
- * KeyService manages virtual keys. Every RPC reads its caller from the headers that the edge sets, and fails with
+ * GenerateServiceAccountKeyRequest is what GenerateKeyRequest is.
+ *
+ * @generated from message sluice.auth.v1.GenerateServiceAccountKeyRequest
+ */
+export type GenerateServiceAccountKeyRequest = Message<"sluice.auth.v1.GenerateServiceAccountKeyRequest"> & {
+  /**
+   * The key to make.
+   *
+   * @generated from field: sluice.auth.v1.GenerateKeyRequest account = 1;
+   */
+  account?: GenerateKeyRequest | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.GenerateServiceAccountKeyRequest.
+ * Use `create(GenerateServiceAccountKeyRequestSchema)` to create a new message.
+ */
+export const GenerateServiceAccountKeyRequestSchema: GenMessage<GenerateServiceAccountKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 8);
+
+/**
+ * GenerateServiceAccountKeyResponse is what GenerateKeyResponse is.
+ *
+ * @generated from message sluice.auth.v1.GenerateServiceAccountKeyResponse
+ */
+export type GenerateServiceAccountKeyResponse = Message<"sluice.auth.v1.GenerateServiceAccountKeyResponse"> & {
+  /**
+   * The new key.
+   *
+   * @generated from field: sluice.auth.v1.GenerateKeyResponse account = 1;
+   */
+  account?: GenerateKeyResponse | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.GenerateServiceAccountKeyResponse.
+ * Use `create(GenerateServiceAccountKeyResponseSchema)` to create a new message.
+ */
+export const GenerateServiceAccountKeyResponseSchema: GenMessage<GenerateServiceAccountKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 9);
+
+/**
+ * BulkUpdateKeysRequest holds at most 500 updates.
+ *
+ * @generated from message sluice.auth.v1.BulkUpdateKeysRequest
+ */
+export type BulkUpdateKeysRequest = Message<"sluice.auth.v1.BulkUpdateKeysRequest"> & {
+  /**
+   * The updates, done in this order.
+   *
+   * @generated from field: repeated sluice.auth.v1.UpdateKeyRequest keys = 1;
+   */
+  keys: UpdateKeyRequest[];
+};
+
+/**
+ * Describes the message sluice.auth.v1.BulkUpdateKeysRequest.
+ * Use `create(BulkUpdateKeysRequestSchema)` to create a new message.
+ */
+export const BulkUpdateKeysRequestSchema: GenMessage<BulkUpdateKeysRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 10);
+
+/**
+ * BulkUpdateKeysResponse says what became of each update.
+ *
+ * @generated from message sluice.auth.v1.BulkUpdateKeysResponse
+ */
+export type BulkUpdateKeysResponse = Message<"sluice.auth.v1.BulkUpdateKeysResponse"> & {
+  /**
+   * How many there were.
+   *
+   * @generated from field: uint32 total_requested = 1;
+   */
+  totalRequested: number;
+
+  /**
+   * Those that worked.
+   *
+   * @generated from field: repeated sluice.auth.v1.KeyUpdateSuccess successful_updates = 2;
+   */
+  successfulUpdates: KeyUpdateSuccess[];
+
+  /**
+   * Those that did not.
+   *
+   * @generated from field: repeated sluice.auth.v1.KeyUpdateFailure failed_updates = 3;
+   */
+  failedUpdates: KeyUpdateFailure[];
+};
+
+/**
+ * Describes the message sluice.auth.v1.BulkUpdateKeysResponse.
+ * Use `create(BulkUpdateKeysResponseSchema)` to create a new message.
+ */
+export const BulkUpdateKeysResponseSchema: GenMessage<BulkUpdateKeysResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 11);
+
+/**
+ * KeyUpdateSuccess is a key that was changed.
+ *
+ * @generated from message sluice.auth.v1.KeyUpdateSuccess
+ */
+export type KeyUpdateSuccess = Message<"sluice.auth.v1.KeyUpdateSuccess"> & {
+  /**
+   * As it was passed.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The key as it is now.
+   *
+   * @generated from field: sluice.auth.v1.Key key_info = 2;
+   */
+  keyInfo?: Key | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.KeyUpdateSuccess.
+ * Use `create(KeyUpdateSuccessSchema)` to create a new message.
+ */
+export const KeyUpdateSuccessSchema: GenMessage<KeyUpdateSuccess> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 12);
+
+/**
+ * KeyUpdateFailure is a key that was not changed.
+ *
+ * @generated from message sluice.auth.v1.KeyUpdateFailure
+ */
+export type KeyUpdateFailure = Message<"sluice.auth.v1.KeyUpdateFailure"> & {
+  /**
+   * As it was passed.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Why, for people.
+   *
+   * @generated from field: string failed_reason = 2;
+   */
+  failedReason: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.KeyUpdateFailure.
+ * Use `create(KeyUpdateFailureSchema)` to create a new message.
+ */
+export const KeyUpdateFailureSchema: GenMessage<KeyUpdateFailure> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 13);
+
+/**
+ * ListKeysRequest narrows the list; everything that is set has to hold. Empty means that it does not matter.
+ *
+ * @generated from message sluice.auth.v1.ListKeysRequest
+ */
+export type ListKeysRequest = Message<"sluice.auth.v1.ListKeysRequest"> & {
+  /**
+   * Which page, from 1; absent is the first.
+   *
+   * @generated from field: optional uint32 page = 1;
+   */
+  page?: number | undefined;
+
+  /**
+   * How many keys are on a page, 1 to 100; absent is 10.
+   *
+   * @generated from field: optional uint32 size = 2;
+   */
+  size?: number | undefined;
+
+  /**
+   * The user they belong to.
+   *
+   * @generated from field: string user_id = 3;
+   */
+  userId: string;
+
+  /**
+   * The team they belong to.
+   *
+   * @generated from field: string team_id = 4;
+   */
+  teamId: string;
+
+  /**
+   * The organization they belong to.
+   *
+   * @generated from field: string organization_id = 5;
+   */
+  organizationId: string;
+
+  /**
+   * The key with this hash.
+   *
+   * @generated from field: string key_hash = 6;
+   */
+  keyHash: string;
+
+  /**
+   * The key with this alias.
+   *
+   * @generated from field: string key_alias = 7;
+   */
+  keyAlias: string;
+
+  /**
+   * Answer whole keys; otherwise their hashes.
+   *
+   * @generated from field: bool return_full_object = 8;
+   */
+  returnFullObject: boolean;
+
+  /**
+   * Also keys of the teams whose keys the user may see: `user_id`, else the caller.
+   *
+   * @generated from field: bool include_team_keys = 9;
+   */
+  includeTeamKeys: boolean;
+
+  /**
+   * Also keys that the user made: `user_id`, else the caller.
+   *
+   * @generated from field: bool include_created_by_keys = 10;
+   */
+  includeCreatedByKeys: boolean;
+
+  /**
+   * `created_at` (the usual one), `updated_at`, `expires`, `token`, `key_name`, `key_alias`, `user_id` or `team_id`.
+   *
+   * @generated from field: string sort_by = 11;
+   */
+  sortBy: string;
+
+  /**
+   * `asc` or `desc`, which is the usual one.
+   *
+   * @generated from field: string sort_order = 12;
+   */
+  sortOrder: string;
+
+  /**
+   * `user` answers whole keys, each with its user and the user who made it.
+   *
+   * @generated from field: repeated string expand = 13;
+   */
+  expand: string[];
+
+  /**
+   * `deleted` lists deleted keys instead.
+   *
+   * @generated from field: string status = 14;
+   */
+  status: string;
+
+  /**
+   * The project they belong to.
+   *
+   * @generated from field: string project_id = 15;
+   */
+  projectId: string;
+
+  /**
+   * The access group that they name.
+   *
+   * @generated from field: string access_group_id = 16;
+   */
+  accessGroupId: string;
+
+  /**
+   * `user_id` and `key_alias` are found anywhere in a name, in upper or lower case.
+   *
+   * @generated from field: bool substring_matching = 17;
+   */
+  substringMatching: boolean;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ListKeysRequest.
+ * Use `create(ListKeysRequestSchema)` to create a new message.
+ */
+export const ListKeysRequestSchema: GenMessage<ListKeysRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 14);
+
+/**
+ * ListKeysResponse is one page.
+ *
+ * @generated from message sluice.auth.v1.ListKeysResponse
+ */
+export type ListKeysResponse = Message<"sluice.auth.v1.ListKeysResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated sluice.auth.v1.ListedKey keys = 1;
+   */
+  keys: ListedKey[];
+
+  /**
+   * How many there are on all pages.
+   *
+   * @generated from field: uint32 total_count = 2;
+   */
+  totalCount: number;
+
+  /**
+   * Which page this is.
+   *
+   * @generated from field: uint32 current_page = 3;
+   */
+  currentPage: number;
+
+  /**
+   * How many pages there are.
+   *
+   * @generated from field: uint32 total_pages = 4;
+   */
+  totalPages: number;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ListKeysResponse.
+ * Use `create(ListKeysResponseSchema)` to create a new message.
+ */
+export const ListKeysResponseSchema: GenMessage<ListKeysResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 15);
+
+/**
+ * ListedKey is a key of a list, whole or as its hash.
+ *
+ * @generated from message sluice.auth.v1.ListedKey
+ */
+export type ListedKey = Message<"sluice.auth.v1.ListedKey"> & {
+  /**
+   * Either of both.
+   *
+   * @generated from oneof sluice.auth.v1.ListedKey.key
+   */
+  key: {
+    /**
+     * Its hash.
+     *
+     * @generated from field: string token = 1;
+     */
+    value: string;
+    case: "token";
+  } | {
+    /**
+     * All of it.
+     *
+     * @generated from field: sluice.auth.v1.KeyDetails details = 2;
+     */
+    value: KeyDetails;
+    case: "details";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message sluice.auth.v1.ListedKey.
+ * Use `create(ListedKeySchema)` to create a new message.
+ */
+export const ListedKeySchema: GenMessage<ListedKey> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 16);
+
+/**
+ * KeyDetails is a key with whose it is.
+ *
+ * @generated from message sluice.auth.v1.KeyDetails
+ */
+export type KeyDetails = Message<"sluice.auth.v1.KeyDetails"> & {
+  /**
+   * The key. Of a deleted one, as it was then.
+   *
+   * @generated from field: sluice.auth.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+
+  /**
+   * LiteLLM's other name of `organization_id`.
+   *
+   * @generated from field: optional string org_id = 2;
+   */
+  orgId?: string | undefined;
+
+  /**
+   * Its user, where `expand` asks for it and there is such a user.
+   *
+   * @generated from field: sluice.auth.v1.User user = 3;
+   */
+  user?: User | undefined;
+
+  /**
+   * The user who made it, likewise.
+   *
+   * @generated from field: sluice.auth.v1.User created_by_user = 4;
+   */
+  createdByUser?: User | undefined;
+
+  /**
+   * When it was deleted.
+   *
+   * @generated from field: google.protobuf.Timestamp deleted_at = 5;
+   */
+  deletedAt?: Timestamp | undefined;
+
+  /**
+   * Who deleted it.
+   *
+   * @generated from field: optional string deleted_by = 6;
+   */
+  deletedBy?: string | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.KeyDetails.
+ * Use `create(KeyDetailsSchema)` to create a new message.
+ */
+export const KeyDetailsSchema: GenMessage<KeyDetails> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 17);
+
+/**
+ * ListKeyAliasesRequest narrows the list.
+ *
+ * @generated from message sluice.auth.v1.ListKeyAliasesRequest
+ */
+export type ListKeyAliasesRequest = Message<"sluice.auth.v1.ListKeyAliasesRequest"> & {
+  /**
+   * Which page, from 1; absent is the first.
+   *
+   * @generated from field: optional uint32 page = 1;
+   */
+  page?: number | undefined;
+
+  /**
+   * How many aliases are on a page, 1 to 100; absent is 50.
+   *
+   * @generated from field: optional uint32 size = 2;
+   */
+  size?: number | undefined;
+
+  /**
+   * What the alias holds somewhere, in upper or lower case.
+   *
+   * @generated from field: string search = 3;
+   */
+  search: string;
+
+  /**
+   * The team of the keys.
+   *
+   * @generated from field: string team_id = 4;
+   */
+  teamId: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ListKeyAliasesRequest.
+ * Use `create(ListKeyAliasesRequestSchema)` to create a new message.
+ */
+export const ListKeyAliasesRequestSchema: GenMessage<ListKeyAliasesRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 18);
+
+/**
+ * ListKeyAliasesResponse is one page, in the order of the aliases.
+ *
+ * @generated from message sluice.auth.v1.ListKeyAliasesResponse
+ */
+export type ListKeyAliasesResponse = Message<"sluice.auth.v1.ListKeyAliasesResponse"> & {
+  /**
+   * The aliases.
+   *
+   * @generated from field: repeated string aliases = 1;
+   */
+  aliases: string[];
+
+  /**
+   * How many there are on all pages.
+   *
+   * @generated from field: uint32 total_count = 2;
+   */
+  totalCount: number;
+
+  /**
+   * Which page this is.
+   *
+   * @generated from field: uint32 current_page = 3;
+   */
+  currentPage: number;
+
+  /**
+   * How many pages there are.
+   *
+   * @generated from field: uint32 total_pages = 4;
+   */
+  totalPages: number;
+
+  /**
+   * How many aliases are on a page.
+   *
+   * @generated from field: uint32 size = 5;
+   */
+  size: number;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ListKeyAliasesResponse.
+ * Use `create(ListKeyAliasesResponseSchema)` to create a new message.
+ */
+export const ListKeyAliasesResponseSchema: GenMessage<ListKeyAliasesResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 19);
+
+/**
+ * GetKeyInfosRequest names keys, at most 1000.
+ *
+ * @generated from message sluice.auth.v1.GetKeyInfosRequest
+ */
+export type GetKeyInfosRequest = Message<"sluice.auth.v1.GetKeyInfosRequest"> & {
+  /**
+   * Keys or their hashes.
+   *
+   * @generated from field: repeated string keys = 1;
+   */
+  keys: string[];
+};
+
+/**
+ * Describes the message sluice.auth.v1.GetKeyInfosRequest.
+ * Use `create(GetKeyInfosRequestSchema)` to create a new message.
+ */
+export const GetKeyInfosRequestSchema: GenMessage<GetKeyInfosRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 20);
+
+/**
+ * GetKeyInfosResponse holds the keys.
+ *
+ * @generated from message sluice.auth.v1.GetKeyInfosResponse
+ */
+export type GetKeyInfosResponse = Message<"sluice.auth.v1.GetKeyInfosResponse"> & {
+  /**
+   * As they were passed.
+   *
+   * @generated from field: repeated string key = 1;
+   */
+  key: string[];
+
+  /**
+   * Those that were found.
+   *
+   * @generated from field: repeated sluice.auth.v1.Key info = 2;
+   */
+  info: Key[];
+};
+
+/**
+ * Describes the message sluice.auth.v1.GetKeyInfosResponse.
+ * Use `create(GetKeyInfosResponseSchema)` to create a new message.
+ */
+export const GetKeyInfosResponseSchema: GenMessage<GetKeyInfosResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 21);
+
+/**
+ * BlockKeyRequest names a key.
+ *
+ * @generated from message sluice.auth.v1.BlockKeyRequest
+ */
+export type BlockKeyRequest = Message<"sluice.auth.v1.BlockKeyRequest"> & {
+  /**
+   * The key or its hash.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.BlockKeyRequest.
+ * Use `create(BlockKeyRequestSchema)` to create a new message.
+ */
+export const BlockKeyRequestSchema: GenMessage<BlockKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 22);
+
+/**
+ * BlockKeyResponse is the key as it is now.
+ *
+ * @generated from message sluice.auth.v1.BlockKeyResponse
+ */
+export type BlockKeyResponse = Message<"sluice.auth.v1.BlockKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: sluice.auth.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.BlockKeyResponse.
+ * Use `create(BlockKeyResponseSchema)` to create a new message.
+ */
+export const BlockKeyResponseSchema: GenMessage<BlockKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 23);
+
+/**
+ * UnblockKeyRequest names a key.
+ *
+ * @generated from message sluice.auth.v1.UnblockKeyRequest
+ */
+export type UnblockKeyRequest = Message<"sluice.auth.v1.UnblockKeyRequest"> & {
+  /**
+   * The key or its hash.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.UnblockKeyRequest.
+ * Use `create(UnblockKeyRequestSchema)` to create a new message.
+ */
+export const UnblockKeyRequestSchema: GenMessage<UnblockKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 24);
+
+/**
+ * UnblockKeyResponse is the key as it is now.
+ *
+ * @generated from message sluice.auth.v1.UnblockKeyResponse
+ */
+export type UnblockKeyResponse = Message<"sluice.auth.v1.UnblockKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: sluice.auth.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.UnblockKeyResponse.
+ * Use `create(UnblockKeyResponseSchema)` to create a new message.
+ */
+export const UnblockKeyResponseSchema: GenMessage<UnblockKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 25);
+
+/**
+ * RegenerateKeyRequest replaces a key.
+ *
+ * @generated from message sluice.auth.v1.RegenerateKeyRequest
+ */
+export type RegenerateKeyRequest = Message<"sluice.auth.v1.RegenerateKeyRequest"> & {
+  /**
+   * The key or its hash.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The new key, where the caller wants to choose it; see GenerateKeyRequest.
+   *
+   * @generated from field: optional string new_key = 2;
+   */
+  newKey?: string | undefined;
+
+  /**
+   * How long the old key works on; absent means what LITELLM_KEY_ROTATION_GRACE_PERIOD says, else not at all.
+   *
+   * @generated from field: optional string grace_period = 3;
+   */
+  gracePeriod?: string | undefined;
+
+  /**
+   * A new lifetime from now; `-1` means for ever.
+   *
+   * @generated from field: optional string duration = 4;
+   */
+  duration?: string | undefined;
+
+  /**
+   * New values of settings.
+   *
+   * @generated from field: sluice.auth.v1.KeySettings settings = 5;
+   */
+  settings?: KeySettings | undefined;
+
+  /**
+   * Which settings change: see UpdateKeyRequest.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 6;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * Sets what the key spent in the current window. Only administrators may.
+   *
+   * @generated from field: optional int64 spend = 7;
+   */
+  spend?: bigint | undefined;
+
+  /**
+   * The version the caller has read; another one now is CONFLICT. Absent means that it does not matter.
+   *
+   * @generated from field: optional uint32 version = 8;
+   */
+  version?: number | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.RegenerateKeyRequest.
+ * Use `create(RegenerateKeyRequestSchema)` to create a new message.
+ */
+export const RegenerateKeyRequestSchema: GenMessage<RegenerateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 26);
+
+/**
+ * RegenerateKeyResponse is the new key with what is stored of it.
+ *
+ * @generated from message sluice.auth.v1.RegenerateKeyResponse
+ */
+export type RegenerateKeyResponse = Message<"sluice.auth.v1.RegenerateKeyResponse"> & {
+  /**
+   * The key. It is shown this once.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The same as `token`.
+   *
+   * @generated from field: string token_id = 2;
+   */
+  tokenId: string;
+
+  /**
+   * What is stored.
+   *
+   * @generated from field: sluice.auth.v1.Key stored = 3;
+   */
+  stored?: Key | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.RegenerateKeyResponse.
+ * Use `create(RegenerateKeyResponseSchema)` to create a new message.
+ */
+export const RegenerateKeyResponseSchema: GenMessage<RegenerateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 27);
+
+/**
+ * CollectKeyRequest names a key.
+ *
+ * @generated from message sluice.auth.v1.CollectKeyRequest
+ */
+export type CollectKeyRequest = Message<"sluice.auth.v1.CollectKeyRequest"> & {
+  /**
+   * The key or its hash, the old or the new one; empty means the caller's own.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.CollectKeyRequest.
+ * Use `create(CollectKeyRequestSchema)` to create a new message.
+ */
+export const CollectKeyRequestSchema: GenMessage<CollectKeyRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 28);
+
+/**
+ * CollectKeyResponse is the new key.
+ *
+ * @generated from message sluice.auth.v1.CollectKeyResponse
+ */
+export type CollectKeyResponse = Message<"sluice.auth.v1.CollectKeyResponse"> & {
+  /**
+   * The key. It is shown this once.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Its hash.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.CollectKeyResponse.
+ * Use `create(CollectKeyResponseSchema)` to create a new message.
+ */
+export const CollectKeyResponseSchema: GenMessage<CollectKeyResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 29);
+
+/**
+ * ResetKeySpendRequest says what a key has spent.
+ *
+ * @generated from message sluice.auth.v1.ResetKeySpendRequest
+ */
+export type ResetKeySpendRequest = Message<"sluice.auth.v1.ResetKeySpendRequest"> & {
+  /**
+   * The key or its hash.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * From 0 to what it has spent now.
+   *
+   * @generated from field: optional int64 reset_to = 2;
+   */
+  resetTo?: bigint | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ResetKeySpendRequest.
+ * Use `create(ResetKeySpendRequestSchema)` to create a new message.
+ */
+export const ResetKeySpendRequestSchema: GenMessage<ResetKeySpendRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 30);
+
+/**
+ * ResetKeySpendResponse says what was and what is.
+ *
+ * @generated from message sluice.auth.v1.ResetKeySpendResponse
+ */
+export type ResetKeySpendResponse = Message<"sluice.auth.v1.ResetKeySpendResponse"> & {
+  /**
+   * The key's hash.
+   *
+   * @generated from field: string key_hash = 1;
+   */
+  keyHash: string;
+
+  /**
+   * What it has spent now.
+   *
+   * @generated from field: int64 spend = 2;
+   */
+  spend: bigint;
+
+  /**
+   * What it had spent.
+   *
+   * @generated from field: int64 previous_spend = 3;
+   */
+  previousSpend: bigint;
+
+  /**
+   * What it may spend.
+   *
+   * @generated from field: optional int64 max_budget = 4;
+   */
+  maxBudget?: bigint | undefined;
+
+  /**
+   * When the current budget window ends.
+   *
+   * @generated from field: google.protobuf.Timestamp budget_reset_at = 5;
+   */
+  budgetResetAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.ResetKeySpendResponse.
+ * Use `create(ResetKeySpendResponseSchema)` to create a new message.
+ */
+export const ResetKeySpendResponseSchema: GenMessage<ResetKeySpendResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 31);
+
+/**
+ * CheckKeyHealthRequest asks about the caller's key.
+ *
+ * @generated from message sluice.auth.v1.CheckKeyHealthRequest
+ */
+export type CheckKeyHealthRequest = Message<"sluice.auth.v1.CheckKeyHealthRequest"> & {
+};
+
+/**
+ * Describes the message sluice.auth.v1.CheckKeyHealthRequest.
+ * Use `create(CheckKeyHealthRequestSchema)` to create a new message.
+ */
+export const CheckKeyHealthRequestSchema: GenMessage<CheckKeyHealthRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 32);
+
+/**
+ * CheckKeyHealthResponse is LiteLLM's answer of a key that works.
+ *
+ * @generated from message sluice.auth.v1.CheckKeyHealthResponse
+ */
+export type CheckKeyHealthResponse = Message<"sluice.auth.v1.CheckKeyHealthResponse"> & {
+  /**
+   * `healthy`.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Always null: keys have no logging callbacks of their own.
+   *
+   * @generated from field: optional string logging_callbacks = 2;
+   */
+  loggingCallbacks?: string | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.CheckKeyHealthResponse.
+ * Use `create(CheckKeyHealthResponseSchema)` to create a new message.
+ */
+export const CheckKeyHealthResponseSchema: GenMessage<CheckKeyHealthResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_key_service, 33);
+
+/**
+ * KeyService manages virtual keys. Who manages a key: a proxy admin any; an organization's or team's admin those of its
+ * teams; a plain member of a team, the team's keys on the paths that the team's `team_member_permissions` name; an
+ * internal user, keys of its own that are in no team, but not what an administrator decides about them (limits, spend,
+ * blocking, organization, project, tags). Every RPC reads its caller from the headers that the edge sets, and fails with
  * PERMISSION_DENIED where the caller may not. A value that makes no sense is INVALID_REQUEST and names the field; a
  * database that does not answer is UNAVAILABLE. Every change broadcasts PrincipalChanged.
  *
@@ -293,8 +1225,9 @@ export const DeleteKeysResponseSchema: GenMessage<DeleteKeysResponse> = /*@__PUR
  */
 export const KeyService: GenService<{
   /**
-   * Makes a key. A proxy admin makes any; an organization's or team's admin makes keys of its teams; an internal user,
-   * keys of its own. Not idempotent, except that a `key` of the caller's choice or a `key_alias` that exists already is
+   * Makes a key. A caller that names neither user nor team, and is no proxy admin, makes a key of its own. The
+   * configuration's `default_key_generate_params`, `upperbound_key_generate_params` and `key_generation_settings` hold.
+   * A team's key may name the team's models only. Not idempotent, except that a `key` of the caller's choice or a `key_alias` that exists already is
    * CONFLICT.
    *
    * @generated from rpc sluice.auth.v1.KeyService.GenerateKey
@@ -306,7 +1239,7 @@ export const KeyService: GenService<{
   },
   /**
    * Changes what `update_mask` names, and nothing else: a field that the mask names and the settings do not have is
-   * cleared. Whoever may make such a key may change it. Fails with NOT_FOUND where there is no such key.
+   * cleared. Whoever may make such a key may change it. A `version` that is not the key's is CONFLICT. Fails with NOT_FOUND where there is no such key.
    *
    * @generated from rpc sluice.auth.v1.KeyService.UpdateKey
    */
@@ -317,8 +1250,9 @@ export const KeyService: GenService<{
   },
   /**
    * Returns a key with what it spent. A proxy admin sees every key, an admin those of its teams and organizations, a
-   * user its own, and a key itself; any other is PERMISSION_DENIED, whether it exists or not. Fails with NOT_FOUND where
-   * there is no such key, and with UNAVAILABLE where accounting does not answer.
+   * user its own, a plain member of a team the team's unless `team_member_permissions` leave it out, and a key itself; any
+   * other is PERMISSION_DENIED, whether it exists or not. Fails with NOT_FOUND where there is no such key, and with
+   * UNAVAILABLE where accounting does not answer.
    *
    * @generated from rpc sluice.auth.v1.KeyService.GetKeyInfo
    */
@@ -337,6 +1271,124 @@ export const KeyService: GenService<{
     methodKind: "unary";
     input: typeof DeleteKeysRequestSchema;
     output: typeof DeleteKeysResponseSchema;
+  },
+  /**
+   * Makes a key of a team that belongs to no user. `team_id` is required and a `user_id` is ignored; the rest is as in
+   * GenerateKey.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.GenerateServiceAccountKey
+   */
+  generateServiceAccountKey: {
+    methodKind: "unary";
+    input: typeof GenerateServiceAccountKeyRequestSchema;
+    output: typeof GenerateServiceAccountKeyResponseSchema;
+  },
+  /**
+   * Changes several keys, each in a transaction of its own and as UpdateKey does; the answer says which worked.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.BulkUpdateKeys
+   */
+  bulkUpdateKeys: {
+    methodKind: "unary";
+    input: typeof BulkUpdateKeysRequestSchema;
+    output: typeof BulkUpdateKeysResponseSchema;
+  },
+  /**
+   * Lists the keys that the caller sees, a page at a time. Who reads everything sees all; any other its own, and beside
+   * them, where the request asks for them, those of the teams and organizations that it is an admin of, of teams that let
+   * members list keys, and those that it made.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.ListKeys
+   */
+  listKeys: {
+    methodKind: "unary";
+    input: typeof ListKeysRequestSchema;
+    output: typeof ListKeysResponseSchema;
+  },
+  /**
+   * Lists the aliases of the keys that the caller sees: its own, and those of its teams and organizations.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.ListKeyAliases
+   */
+  listKeyAliases: {
+    methodKind: "unary";
+    input: typeof ListKeyAliasesRequestSchema;
+    output: typeof ListKeyAliasesResponseSchema;
+  },
+  /**
+   * Returns several keys at once, in the order they were named; those that do not exist or that the caller may not see
+   * are left out. Fails with NOT_FOUND where that leaves none.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.GetKeyInfos
+   */
+  getKeyInfos: {
+    methodKind: "unary";
+    input: typeof GetKeyInfosRequestSchema;
+    output: typeof GetKeyInfosResponseSchema;
+  },
+  /**
+   * Refuses a key from now on. Only administrators, of the proxy or of the key's team or organization, and members of
+   * teams that let them, may block; a user may not block or unblock its own key. Idempotent.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.BlockKey
+   */
+  blockKey: {
+    methodKind: "unary";
+    input: typeof BlockKeyRequestSchema;
+    output: typeof BlockKeyResponseSchema;
+  },
+  /**
+   * Takes a block away. Idempotent.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.UnblockKey
+   */
+  unblockKey: {
+    methodKind: "unary";
+    input: typeof UnblockKeyRequestSchema;
+    output: typeof UnblockKeyResponseSchema;
+  },
+  /**
+   * Replaces a key by a new one. Settings, spend and budget windows are kept, but for what `update_mask` names. The old
+   * key works on for `grace_period`, or not at all where there is none.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.RegenerateKey
+   */
+  regenerateKey: {
+    methodKind: "unary";
+    input: typeof RegenerateKeyRequestSchema;
+    output: typeof RegenerateKeyResponseSchema;
+  },
+  /**
+   * Hands out the new key that a scheduled rotation has made, once. Whoever manages the key may ask, and the key itself:
+   * the old one, while it works, or the new one. Fails with NOT_FOUND where none waits, and with CONFLICT where the salt
+   * key has changed since.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.CollectKey
+   */
+  collectKey: {
+    methodKind: "unary";
+    input: typeof CollectKeyRequestSchema;
+    output: typeof CollectKeyResponseSchema;
+  },
+  /**
+   * Sets what a key spent in its current window to less. Administrators only, as in BlockKey.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.ResetKeySpend
+   */
+  resetKeySpend: {
+    methodKind: "unary";
+    input: typeof ResetKeySpendRequestSchema;
+    output: typeof ResetKeySpendResponseSchema;
+  },
+  /**
+   * Says that the caller's key works, which it does, or else the call would have been refused.
+   *
+   * @generated from rpc sluice.auth.v1.KeyService.CheckKeyHealth
+   */
+  checkKeyHealth: {
+    methodKind: "unary";
+    input: typeof CheckKeyHealthRequestSchema;
+    output: typeof CheckKeyHealthResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sluice_auth_v1_key_service, 0);

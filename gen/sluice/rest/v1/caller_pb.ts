@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sluice/rest/v1/caller.proto.
  */
 export const file_sluice_rest_v1_caller: GenFile = /*@__PURE__*/
-  fileDesc("ChtzbHVpY2UvcmVzdC92MS9jYWxsZXIucHJvdG8SDnNsdWljZS5yZXN0LnYxIuMBCgtBZG1pbkNhbGxlchIOCgZrZXlfaWQYASABKAkSIwoFcm9sZXMYAiADKA4yFC5zbHVpY2UucmVzdC52MS5Sb2xlEg8KB3VzZXJfaWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIQCgh0ZWFtX2lkcxgFIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgGIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGAcgAygJEg4KBm1hc3RlchgIIAEoCBIPCgdhZGRyZXNzGAkgASgJEhIKCmNoYW5nZWRfYnkYCiABKAkqvQEKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEhQKEFJPTEVfUFJPWFlfQURNSU4QARIbChdST0xFX1BST1hZX0FETUlOX1ZJRVdFUhACEhIKDlJPTEVfT1JHX0FETUlOEAMSEwoPUk9MRV9URUFNX0FETUlOEAQSFgoSUk9MRV9JTlRFUk5BTF9VU0VSEAUSHQoZUk9MRV9JTlRFUk5BTF9VU0VSX1ZJRVdFUhAGEgwKCFJPTEVfS0VZEAdiBnByb3RvMw");
+  fileDesc("ChtzbHVpY2UvcmVzdC92MS9jYWxsZXIucHJvdG8SDnNsdWljZS5yZXN0LnYxIuMBCgtBZG1pbkNhbGxlchIOCgZrZXlfaWQYASABKAkSIwoFcm9sZXMYAiADKA4yFC5zbHVpY2UucmVzdC52MS5Sb2xlEg8KB3VzZXJfaWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIQCgh0ZWFtX2lkcxgFIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgGIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGAcgAygJEg4KBm1hc3RlchgIIAEoCBIPCgdhZGRyZXNzGAkgASgJEhIKCmNoYW5nZWRfYnkYCiABKAkiOwoMQ2FsbGVyTW9kZWxzEisKBmxldmVscxgBIAMoCzIbLnNsdWljZS5yZXN0LnYxLk1vZGVsQWNjZXNzIiwKC01vZGVsQWNjZXNzEg0KBWxldmVsGAEgASgJEg4KBm1vZGVscxgCIAMoCSq9AQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASFAoQUk9MRV9QUk9YWV9BRE1JThABEhsKF1JPTEVfUFJPWFlfQURNSU5fVklFV0VSEAISEgoOUk9MRV9PUkdfQURNSU4QAxITCg9ST0xFX1RFQU1fQURNSU4QBBIWChJST0xFX0lOVEVSTkFMX1VTRVIQBRIdChlST0xFX0lOVEVSTkFMX1VTRVJfVklFV0VSEAYSDAoIUk9MRV9LRVkQB2IGcHJvdG8z");
 
 /**
  * AdminCaller is who calls an admin RPC, as the edge authenticated it. It travels in a request header of the mesh, under
@@ -96,6 +96,56 @@ export type AdminCaller = Message<"sluice.rest.v1.AdminCaller"> & {
  */
 export const AdminCallerSchema: GenMessage<AdminCaller> = /*@__PURE__*/
   messageDesc(file_sluice_rest_v1_caller, 0);
+
+/**
+ * CallerModels is which models the caller may use. A request of an admin RPC that has a field of this type gets it from
+ * the edge, whatever the client wrote: it is no parameter. It may be too large for a header.
+ *
+ * @generated from message sluice.rest.v1.CallerModels
+ */
+export type CallerModels = Message<"sluice.rest.v1.CallerModels"> & {
+  /**
+   * One entry per level that restricts the caller. All of them must allow a model; no entry allows every one.
+   *
+   * @generated from field: repeated sluice.rest.v1.ModelAccess levels = 1;
+   */
+  levels: ModelAccess[];
+};
+
+/**
+ * Describes the message sluice.rest.v1.CallerModels.
+ * Use `create(CallerModelsSchema)` to create a new message.
+ */
+export const CallerModelsSchema: GenMessage<CallerModels> = /*@__PURE__*/
+  messageDesc(file_sluice_rest_v1_caller, 1);
+
+/**
+ * ModelAccess is one level's say in which models may be used.
+ *
+ * @generated from message sluice.rest.v1.ModelAccess
+ */
+export type ModelAccess = Message<"sluice.rest.v1.ModelAccess"> & {
+  /**
+   * The level: `key`, `team`, `user`, `organization`, `project` or `member`.
+   *
+   * @generated from field: string level = 1;
+   */
+  level: string;
+
+  /**
+   * Models, patterns with `*`, and names of model access groups. Empty means all.
+   *
+   * @generated from field: repeated string models = 2;
+   */
+  models: string[];
+};
+
+/**
+ * Describes the message sluice.rest.v1.ModelAccess.
+ * Use `create(ModelAccessSchema)` to create a new message.
+ */
+export const ModelAccessSchema: GenMessage<ModelAccess> = /*@__PURE__*/
+  messageDesc(file_sluice_rest_v1_caller, 2);
 
 /**
  * Role is what somebody may do on admin paths. The names are LiteLLM's.

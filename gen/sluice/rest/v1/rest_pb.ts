@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sluice/rest/v1/rest.proto.
  */
 export const file_sluice_rest_v1_rest: GenFile = /*@__PURE__*/
-  fileDesc("ChlzbHVpY2UvcmVzdC92MS9yZXN0LnByb3RvEg5zbHVpY2UucmVzdC52MSJtCghIdHRwUnVsZRINCgVwYXRocxgBIAMoCRIjCgVyb2xlcxgCIAMoDjIULnNsdWljZS5yZXN0LnYxLlJvbGUSFgoOdW5idWlsdF9maWVsZHMYAyADKAkSFQoNcmVzcG9uc2VfYm9keRgEIAEoCSKjAQoJRmllbGRSdWxlEiIKBHVuaXQYASABKA4yFC5zbHVpY2UucmVzdC52MS5Vbml0EhgKEG51bGxfd2hlbl9hYnNlbnQYAiABKAgSDwoHZmxhdHRlbhgDIAEoCBImCgZmb3JtYXQYBCABKA4yFi5zbHVpY2UucmVzdC52MS5Gb3JtYXQSEgoKbWF4X2xlbmd0aBgFIAEoDRILCgNtYXgYBiABKAQiJwoLTWVzc2FnZVJ1bGUSGAoQbnVsbF93aGVuX2Fic2VudBgBIAEoCCo5CgRVbml0EhQKEFVOSVRfVU5TUEVDSUZJRUQQABIMCghVTklUX1VTRBABEg0KCVVOSVRfSlNPThACKnYKBkZvcm1hdBIWChJGT1JNQVRfVU5TUEVDSUZJRUQQABITCg9GT1JNQVRfRFVSQVRJT04QARITCg9GT1JNQVRfTElGRVRJTUUQAhIYChRGT1JNQVRfQlVER0VUX1dJTkRPVxADEhAKDEZPUk1BVF9FTUFJTBAEOk4KBGh0dHASHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi1hwMgASgLMhguc2x1aWNlLnJlc3QudjEuSHR0cFJ1bGVSBGh0dHA6UAoFZmllbGQSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLaHAyABKAsyGS5zbHVpY2UucmVzdC52MS5GaWVsZFJ1bGVSBWZpZWxkOlgKB21lc3NhZ2USHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYt4cDIAEoCzIbLnNsdWljZS5yZXN0LnYxLk1lc3NhZ2VSdWxlUgdtZXNzYWdlYgZwcm90bzM", [file_google_protobuf_descriptor, file_sluice_rest_v1_caller]);
+  fileDesc("ChlzbHVpY2UvcmVzdC92MS9yZXN0LnByb3RvEg5zbHVpY2UucmVzdC52MSKGAQoISHR0cFJ1bGUSDQoFcGF0aHMYASADKAkSIwoFcm9sZXMYAiADKA4yFC5zbHVpY2UucmVzdC52MS5Sb2xlEhYKDnVuYnVpbHRfZmllbGRzGAMgAygJEhUKDXJlc3BvbnNlX2JvZHkYBCABKAkSFwoPdGltZW91dF9zZWNvbmRzGAUgASgNIqMBCglGaWVsZFJ1bGUSIgoEdW5pdBgBIAEoDjIULnNsdWljZS5yZXN0LnYxLlVuaXQSGAoQbnVsbF93aGVuX2Fic2VudBgCIAEoCBIPCgdmbGF0dGVuGAMgASgIEiYKBmZvcm1hdBgEIAEoDjIWLnNsdWljZS5yZXN0LnYxLkZvcm1hdBISCgptYXhfbGVuZ3RoGAUgASgNEgsKA21heBgGIAEoBCI7CgtNZXNzYWdlUnVsZRIYChBudWxsX3doZW5fYWJzZW50GAEgASgIEhIKCm9ubHlfdmFsdWUYAiABKAgqOQoEVW5pdBIUChBVTklUX1VOU1BFQ0lGSUVEEAASDAoIVU5JVF9VU0QQARINCglVTklUX0pTT04QAip2CgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASEwoPRk9STUFUX0RVUkFUSU9OEAESEwoPRk9STUFUX0xJRkVUSU1FEAISGAoURk9STUFUX0JVREdFVF9XSU5ET1cQAxIQCgxGT1JNQVRfRU1BSUwQBDpOCgRodHRwEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtYcDIAEoCzIYLnNsdWljZS5yZXN0LnYxLkh0dHBSdWxlUgRodHRwOlAKBWZpZWxkEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi2hwMgASgLMhkuc2x1aWNlLnJlc3QudjEuRmllbGRSdWxlUgVmaWVsZDpYCgdtZXNzYWdlEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLeHAyABKAsyGy5zbHVpY2UucmVzdC52MS5NZXNzYWdlUnVsZVIHbWVzc2FnZWIGcHJvdG8z", [file_google_protobuf_descriptor, file_sluice_rest_v1_caller]);
 
 /**
  * HttpRule maps one RPC to LiteLLM's REST paths. The edge's transcoder reads it from the descriptor at run time; there
@@ -52,6 +52,13 @@ export type HttpRule = Message<"sluice.rest.v1.HttpRule"> & {
    * @generated from field: string response_body = 4;
    */
   responseBody: string;
+
+  /**
+   * How long the edge waits for the answer, in seconds; 0 means 30.
+   *
+   * @generated from field: uint32 timeout_seconds = 5;
+   */
+  timeoutSeconds: number;
 };
 
 /**
@@ -130,6 +137,14 @@ export type MessageRule = Message<"sluice.rest.v1.MessageRule"> & {
    * @generated from field: bool null_when_absent = 1;
    */
   nullWhenAbsent: boolean;
+
+  /**
+   * The message is written as the value of the one field that is set, without an object around it: for lists that hold
+   * values of several kinds.
+   *
+   * @generated from field: bool only_value = 2;
+   */
+  onlyValue: boolean;
 };
 
 /**

@@ -6,13 +6,14 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/router/v1/model.proto.
  */
 export const file_sluice_router_v1_model: GenFile = /*@__PURE__*/
-  fileDesc("ChxzbHVpY2Uvcm91dGVyL3YxL21vZGVsLnByb3RvEhBzbHVpY2Uucm91dGVyLnYxIlUKBU1vZGVsEgoKAmlkGAEgASgJEhAKCG93bmVkX2J5GAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChxzbHVpY2Uvcm91dGVyL3YxL21vZGVsLnByb3RvEhBzbHVpY2Uucm91dGVyLnYxImgKBU1vZGVsEgoKAmlkGAEgASgJEhAKCG93bmVkX2J5GAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWZhbGxiYWNrcxgEIAMoCSKhAgoLU3RvcmVkTW9kZWwSEAoIbW9kZWxfaWQYASABKAkSEgoKbW9kZWxfbmFtZRgCIAEoCRIeCg5saXRlbGxtX3BhcmFtcxgDIAEoDEIGsrsYAggCEhoKCm1vZGVsX2luZm8YBCABKAxCBrK7GAIIAhIPCgdibG9ja2VkGAUgASgIEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYByABKAkSLgoKdXBkYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKdXBkYXRlZF9ieRgJIAEoCRIPCgd2ZXJzaW9uGAogASgNOga6uxgCCAEiWwoJTW9kZWxJbmZvEhIKCm1vZGVsX25hbWUYASABKAkSHgoObGl0ZWxsbV9wYXJhbXMYAiABKAxCBrK7GAIIAhIaCgptb2RlbF9pbmZvGAMgASgMQgayuxgCCAIirwYKDk1vZGVsR3JvdXBJbmZvEhMKC21vZGVsX2dyb3VwGAEgASgJEhEKCXByb3ZpZGVycxgCIAMoCRIdChBtYXhfaW5wdXRfdG9rZW5zGAMgASgBSACIAQESHgoRbWF4X291dHB1dF90b2tlbnMYBCABKAFIAYgBARIhChRpbnB1dF9jb3N0X3Blcl90b2tlbhgFIAEoAUgCiAEBEiIKFW91dHB1dF9jb3N0X3Blcl90b2tlbhgGIAEoAUgDiAEBEiEKFGlucHV0X2Nvc3RfcGVyX3BpeGVsGAcgASgBSASIAQESEQoEbW9kZRgIIAEoCUgFiAEBEhAKA3RwbRgJIAEoA0gGiAEBEhAKA3JwbRgKIAEoA0gHiAEBEioKInN1cHBvcnRzX3BhcmFsbGVsX2Z1bmN0aW9uX2NhbGxpbmcYCyABKAgSFwoPc3VwcG9ydHNfdmlzaW9uGAwgASgIEhsKE3N1cHBvcnRzX3dlYl9zZWFyY2gYDSABKAgSHAoUc3VwcG9ydHNfdXJsX2NvbnRleHQYDiABKAgSGgoSc3VwcG9ydHNfcmVhc29uaW5nGA8gASgIEiEKGXN1cHBvcnRzX2Z1bmN0aW9uX2NhbGxpbmcYECABKAgSGgoNaGVhbHRoX3N0YXR1cxgRIAEoCUgIiAEBEiEKFGhlYWx0aF9yZXNwb25zZV90aW1lGBIgASgBSAmIAQESNQoRaGVhbHRoX2NoZWNrZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KFWlzX3B1YmxpY19tb2RlbF9ncm91cBgUIAEoCDoGursYAggBQhMKEV9tYXhfaW5wdXRfdG9rZW5zQhQKEl9tYXhfb3V0cHV0X3Rva2Vuc0IXChVfaW5wdXRfY29zdF9wZXJfdG9rZW5CGAoWX291dHB1dF9jb3N0X3Blcl90b2tlbkIXChVfaW5wdXRfY29zdF9wZXJfcGl4ZWxCBwoFX21vZGVCBgoEX3RwbUIGCgRfcnBtQhAKDl9oZWFsdGhfc3RhdHVzQhcKFV9oZWFsdGhfcmVzcG9uc2VfdGltZSImChJEZXBsb3ltZW50c0NoYW5nZWQSEAoIcmV2aXNpb24YASABKAMiJwoVQ29uZmlnUmVsb2FkUmVxdWVzdGVkEg4KBm9yaWdpbhgBIAEoCWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
 
 /**
  * Model is one name that a client may put into `model`.
@@ -40,6 +41,13 @@ export type Model = Message<"sluice.router.v1.Model"> & {
    * @generated from field: google.protobuf.Timestamp created_at = 3;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * The names that take over where it fails; filled where they are asked for.
+   *
+   * @generated from field: repeated string fallbacks = 4;
+   */
+  fallbacks: string[];
 };
 
 /**
@@ -48,4 +56,320 @@ export type Model = Message<"sluice.router.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_sluice_router_v1_model, 0);
+
+/**
+ * StoredModel is a deployment that is kept in the database. Credentials in it are masked.
+ *
+ * @generated from message sluice.router.v1.StoredModel
+ */
+export type StoredModel = Message<"sluice.router.v1.StoredModel"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model_id = 1;
+   */
+  modelId: string;
+
+  /**
+   * The name that clients use.
+   *
+   * @generated from field: string model_name = 2;
+   */
+  modelName: string;
+
+  /**
+   * Provider, model and everything else that a call needs, as a JSON object.
+   *
+   * @generated from field: bytes litellm_params = 3;
+   */
+  litellmParams: Uint8Array;
+
+  /**
+   * What is said of it, as a JSON object.
+   *
+   * @generated from field: bytes model_info = 4;
+   */
+  modelInfo: Uint8Array;
+
+  /**
+   * Whether calls pass it by.
+   *
+   * @generated from field: bool blocked = 5;
+   */
+  blocked: boolean;
+
+  /**
+   * When it was made.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Who made it: a user's id, or a key's hash.
+   *
+   * @generated from field: string created_by = 7;
+   */
+  createdBy: string;
+
+  /**
+   * When it was changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_at = 8;
+   */
+  updatedAt?: Timestamp | undefined;
+
+  /**
+   * Who changed it last.
+   *
+   * @generated from field: string updated_by = 9;
+   */
+  updatedBy: string;
+
+  /**
+   * Counts its changes, from 1. An update that names another version is refused.
+   *
+   * @generated from field: uint32 version = 10;
+   */
+  version: number;
+};
+
+/**
+ * Describes the message sluice.router.v1.StoredModel.
+ * Use `create(StoredModelSchema)` to create a new message.
+ */
+export const StoredModelSchema: GenMessage<StoredModel> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model, 1);
+
+/**
+ * ModelInfo is one deployment, of the configuration file or of the database, as far as others may see it.
+ *
+ * @generated from message sluice.router.v1.ModelInfo
+ */
+export type ModelInfo = Message<"sluice.router.v1.ModelInfo"> & {
+  /**
+   * The name that clients use.
+   *
+   * @generated from field: string model_name = 1;
+   */
+  modelName: string;
+
+  /**
+   * Its parameters as a JSON object, credentials masked.
+   *
+   * @generated from field: bytes litellm_params = 2;
+   */
+  litellmParams: Uint8Array;
+
+  /**
+   * What is said of it, with its id, `db_model`, prices and limits, as a JSON object.
+   *
+   * @generated from field: bytes model_info = 3;
+   */
+  modelInfo: Uint8Array;
+};
+
+/**
+ * Describes the message sluice.router.v1.ModelInfo.
+ * Use `create(ModelInfoSchema)` to create a new message.
+ */
+export const ModelInfoSchema: GenMessage<ModelInfo> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model, 2);
+
+/**
+ * ModelGroupInfo is one name that clients use, with what holds for all its deployments.
+ *
+ * @generated from message sluice.router.v1.ModelGroupInfo
+ */
+export type ModelGroupInfo = Message<"sluice.router.v1.ModelGroupInfo"> & {
+  /**
+   * The name.
+   *
+   * @generated from field: string model_group = 1;
+   */
+  modelGroup: string;
+
+  /**
+   * The providers of its deployments.
+   *
+   * @generated from field: repeated string providers = 2;
+   */
+  providers: string[];
+
+  /**
+   * The most input tokens of one call.
+   *
+   * @generated from field: optional double max_input_tokens = 3;
+   */
+  maxInputTokens?: number | undefined;
+
+  /**
+   * The most output tokens of one call.
+   *
+   * @generated from field: optional double max_output_tokens = 4;
+   */
+  maxOutputTokens?: number | undefined;
+
+  /**
+   * US dollars per input token, of the dearest deployment.
+   *
+   * @generated from field: optional double input_cost_per_token = 5;
+   */
+  inputCostPerToken?: number | undefined;
+
+  /**
+   * US dollars per output token, of the dearest deployment.
+   *
+   * @generated from field: optional double output_cost_per_token = 6;
+   */
+  outputCostPerToken?: number | undefined;
+
+  /**
+   * US dollars per pixel of an image.
+   *
+   * @generated from field: optional double input_cost_per_pixel = 7;
+   */
+  inputCostPerPixel?: number | undefined;
+
+  /**
+   * `chat`, `embedding` and so on.
+   *
+   * @generated from field: optional string mode = 8;
+   */
+  mode?: string | undefined;
+
+  /**
+   * Tokens per minute of all deployments together.
+   *
+   * @generated from field: optional int64 tpm = 9;
+   */
+  tpm?: bigint | undefined;
+
+  /**
+   * Requests per minute of all deployments together.
+   *
+   * @generated from field: optional int64 rpm = 10;
+   */
+  rpm?: bigint | undefined;
+
+  /**
+   * Whether it calls several functions at once.
+   *
+   * @generated from field: bool supports_parallel_function_calling = 11;
+   */
+  supportsParallelFunctionCalling: boolean;
+
+  /**
+   * Whether it takes images.
+   *
+   * @generated from field: bool supports_vision = 12;
+   */
+  supportsVision: boolean;
+
+  /**
+   * Whether it searches the web.
+   *
+   * @generated from field: bool supports_web_search = 13;
+   */
+  supportsWebSearch: boolean;
+
+  /**
+   * Whether it reads addresses.
+   *
+   * @generated from field: bool supports_url_context = 14;
+   */
+  supportsUrlContext: boolean;
+
+  /**
+   * Whether it thinks.
+   *
+   * @generated from field: bool supports_reasoning = 15;
+   */
+  supportsReasoning: boolean;
+
+  /**
+   * Whether it calls functions.
+   *
+   * @generated from field: bool supports_function_calling = 16;
+   */
+  supportsFunctionCalling: boolean;
+
+  /**
+   * `healthy` or `unhealthy`, by the latest checks; absent where none was made.
+   *
+   * @generated from field: optional string health_status = 17;
+   */
+  healthStatus?: string | undefined;
+
+  /**
+   * How long the latest check took, in milliseconds.
+   *
+   * @generated from field: optional double health_response_time = 18;
+   */
+  healthResponseTime?: number | undefined;
+
+  /**
+   * When the latest check was made.
+   *
+   * @generated from field: google.protobuf.Timestamp health_checked_at = 19;
+   */
+  healthCheckedAt?: Timestamp | undefined;
+
+  /**
+   * Whether everybody may see it.
+   *
+   * @generated from field: bool is_public_model_group = 20;
+   */
+  isPublicModelGroup: boolean;
+};
+
+/**
+ * Describes the message sluice.router.v1.ModelGroupInfo.
+ * Use `create(ModelGroupInfoSchema)` to create a new message.
+ */
+export const ModelGroupInfoSchema: GenMessage<ModelGroupInfo> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model, 3);
+
+/**
+ * DeploymentsChanged says that deployments or credentials of the database were made, changed or deleted. A router reads
+ * what has changed. Broadcast, at most once: a router that missed it finds out within 10 seconds by itself.
+ *
+ * @generated from message sluice.router.v1.DeploymentsChanged
+ */
+export type DeploymentsChanged = Message<"sluice.router.v1.DeploymentsChanged"> & {
+  /**
+   * The count of changes that the database has seen. A router that is as far has nothing to read.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message sluice.router.v1.DeploymentsChanged.
+ * Use `create(DeploymentsChangedSchema)` to create a new message.
+ */
+export const DeploymentsChangedSchema: GenMessage<DeploymentsChanged> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model, 4);
+
+/**
+ * ConfigReloadRequested asks every router to read its configuration file again. Broadcast, at most once.
+ *
+ * @generated from message sluice.router.v1.ConfigReloadRequested
+ */
+export type ConfigReloadRequested = Message<"sluice.router.v1.ConfigReloadRequested"> & {
+  /**
+   * The router that has done so already.
+   *
+   * @generated from field: string origin = 1;
+   */
+  origin: string;
+};
+
+/**
+ * Describes the message sluice.router.v1.ConfigReloadRequested.
+ * Use `create(ConfigReloadRequestedSchema)` to create a new message.
+ */
+export const ConfigReloadRequestedSchema: GenMessage<ConfigReloadRequested> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model, 5);
 

@@ -4,7 +4,10 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Model } from "./model_pb.ts";
+import type { CallerModels } from "../../rest/v1/caller_pb.ts";
+import { file_sluice_rest_v1_caller } from "../../rest/v1/caller_pb.ts";
+import { file_sluice_rest_v1_rest } from "../../rest/v1/rest_pb.ts";
+import type { Model, ModelGroupInfo, ModelInfo, StoredModel } from "./model_pb.ts";
 import { file_sluice_router_v1_model } from "./model_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/router/v1/model_service.proto.
  */
 export const file_sluice_router_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzbHVpY2Uvcm91dGVyL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SEHNsdWljZS5yb3V0ZXIudjEiKwoRTGlzdE1vZGVsc1JlcXVlc3QSFgoOYWxsb3dlZF9tb2RlbHMYASADKAkiPQoSTGlzdE1vZGVsc1Jlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwiNQoPR2V0TW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJEhYKDmFsbG93ZWRfbW9kZWxzGAIgAygJIjoKEEdldE1vZGVsUmVzcG9uc2USJgoFbW9kZWwYASABKAsyFy5zbHVpY2Uucm91dGVyLnYxLk1vZGVsMsQBCgxNb2RlbFNlcnZpY2USXAoKTGlzdE1vZGVscxIjLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsc1JlcXVlc3QaJC5zbHVpY2Uucm91dGVyLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBElYKCEdldE1vZGVsEiEuc2x1aWNlLnJvdXRlci52MS5HZXRNb2RlbFJlcXVlc3QaIi5zbHVpY2Uucm91dGVyLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_sluice_router_v1_model]);
+  fileDesc("CiRzbHVpY2Uvcm91dGVyL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SEHNsdWljZS5yb3V0ZXIudjEi7QEKEUxpc3RNb2RlbHNSZXF1ZXN0EjMKDWNhbGxlcl9tb2RlbHMYAiABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgDIAEoCRIeChZyZXR1cm5fd2lsZGNhcmRfcm91dGVzGAQgASgIEiMKG2luY2x1ZGVfbW9kZWxfYWNjZXNzX2dyb3VwcxgFIAEoCBIgChhvbmx5X21vZGVsX2FjY2Vzc19ncm91cHMYBiABKAgSFQoNZmFsbGJhY2tfdHlwZRgHIAEoCUoECAEQAlIOYWxsb3dlZF9tb2RlbHMiPQoSTGlzdE1vZGVsc1Jlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwieQoPR2V0TW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJEjMKDWNhbGxlcl9tb2RlbHMYAyABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgEIAEoCUoECAIQA1IOYWxsb3dlZF9tb2RlbHMiOgoQR2V0TW9kZWxSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwihgEKEkNyZWF0ZU1vZGVsUmVxdWVzdBISCgptb2RlbF9uYW1lGAEgASgJEh4KDmxpdGVsbG1fcGFyYW1zGAIgASgMQgayuxgCCAISGgoKbW9kZWxfaW5mbxgDIAEoDEIGsrsYAggCEhQKB2Jsb2NrZWQYBCABKAhIAIgBAUIKCghfYmxvY2tlZCJDChNDcmVhdGVNb2RlbFJlc3BvbnNlEiwKBW1vZGVsGAEgASgLMh0uc2x1aWNlLnJvdXRlci52MS5TdG9yZWRNb2RlbCK8AQoSVXBkYXRlTW9kZWxSZXF1ZXN0EhcKCm1vZGVsX25hbWUYASABKAlIAIgBARIeCg5saXRlbGxtX3BhcmFtcxgCIAEoDEIGsrsYAggCEhoKCm1vZGVsX2luZm8YAyABKAxCBrK7GAIIAhIUCgdibG9ja2VkGAQgASgISAGIAQESFAoHdmVyc2lvbhgFIAEoDUgCiAEBQg0KC19tb2RlbF9uYW1lQgoKCF9ibG9ja2VkQgoKCF92ZXJzaW9uIkMKE1VwZGF0ZU1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIs0BChFQYXRjaE1vZGVsUmVxdWVzdBIQCghtb2RlbF9pZBgBIAEoCRIXCgptb2RlbF9uYW1lGAIgASgJSACIAQESHgoObGl0ZWxsbV9wYXJhbXMYAyABKAxCBrK7GAIIAhIaCgptb2RlbF9pbmZvGAQgASgMQgayuxgCCAISFAoHYmxvY2tlZBgFIAEoCEgBiAEBEhQKB3ZlcnNpb24YBiABKA1IAogBAUINCgtfbW9kZWxfbmFtZUIKCghfYmxvY2tlZEIKCghfdmVyc2lvbiJCChJQYXRjaE1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIiAKEkRlbGV0ZU1vZGVsUmVxdWVzdBIKCgJpZBgBIAEoCSIvChNEZWxldGVNb2RlbFJlc3BvbnNlEhgKB21lc3NhZ2UYASABKAlCB7K7GAMo6Aci2wEKFExpc3RNb2RlbEluZm9SZXF1ZXN0Eh0KEGxpdGVsbG1fbW9kZWxfaWQYASABKAlIAIgBARIgChNpbmNsdWRlX3RlYW1fbW9kZWxzGAIgASgISAGIAQESFAoHdGVhbV9pZBgDIAEoCUgCiAEBEjMKDWNhbGxlcl9tb2RlbHMYBCABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHNCEwoRX2xpdGVsbG1fbW9kZWxfaWRCFgoUX2luY2x1ZGVfdGVhbV9tb2RlbHNCCgoIX3RlYW1faWQiQgoVTGlzdE1vZGVsSW5mb1Jlc3BvbnNlEikKBGRhdGEYASADKAsyGy5zbHVpY2Uucm91dGVyLnYxLk1vZGVsSW5mbyKiBAoUUGFnZU1vZGVsSW5mb1JlcXVlc3QSEgoFbW9kZWwYASABKAlIAIgBARIdChB1c2VyX21vZGVsc19vbmx5GAIgASgISAGIAQESIAoTaW5jbHVkZV90ZWFtX21vZGVscxgDIAEoCEgCiAEBEhIKBWRlYnVnGAQgASgISAOIAQESEQoEcGFnZRgFIAEoDUgEiAEBEhoKBHNpemUYBiABKA1CB7K7GAMw6AdIBYgBARITCgZzZWFyY2gYByABKAlIBogBARIVCghtb2RlbF9pZBgIIAEoCUgHiAEBEhQKB3RlYW1faWQYCSABKAlICIgBARIUCgdzb3J0X2J5GAogASgJSAmIAQESFwoKc29ydF9vcmRlchgLIAEoCUgKiAEBEiEKFGV4Y2x1ZGVfYXV0b19yb3V0ZXJzGAwgASgISAuIAQESMwoNY2FsbGVyX21vZGVscxgNIAEoCzIcLnNsdWljZS5yZXN0LnYxLkNhbGxlck1vZGVsc0IICgZfbW9kZWxCEwoRX3VzZXJfbW9kZWxzX29ubHlCFgoUX2luY2x1ZGVfdGVhbV9tb2RlbHNCCAoGX2RlYnVnQgcKBV9wYWdlQgcKBV9zaXplQgkKB19zZWFyY2hCCwoJX21vZGVsX2lkQgoKCF90ZWFtX2lkQgoKCF9zb3J0X2J5Qg0KC19zb3J0X29yZGVyQhcKFV9leGNsdWRlX2F1dG9fcm91dGVycyKQAQoVUGFnZU1vZGVsSW5mb1Jlc3BvbnNlEikKBGRhdGEYASADKAsyGy5zbHVpY2Uucm91dGVyLnYxLk1vZGVsSW5mbxITCgt0b3RhbF9jb3VudBgCIAEoDRIUCgxjdXJyZW50X3BhZ2UYAyABKA0SEwoLdG90YWxfcGFnZXMYBCABKA0SDAoEc2l6ZRgFIAEoDSJ3ChZMaXN0TW9kZWxHcm91cHNSZXF1ZXN0EhgKC21vZGVsX2dyb3VwGAEgASgJSACIAQESMwoNY2FsbGVyX21vZGVscxgCIAEoCzIcLnNsdWljZS5yZXN0LnYxLkNhbGxlck1vZGVsc0IOCgxfbW9kZWxfZ3JvdXAiSQoXTGlzdE1vZGVsR3JvdXBzUmVzcG9uc2USLgoEZGF0YRgBIAMoCzIgLnNsdWljZS5yb3V0ZXIudjEuTW9kZWxHcm91cEluZm8y6ggKDE1vZGVsU2VydmljZRJcCgpMaXN0TW9kZWxzEiMuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxzUmVxdWVzdBokLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESVgoIR2V0TW9kZWwSIS5zbHVpY2Uucm91dGVyLnYxLkdldE1vZGVsUmVxdWVzdBoiLnNsdWljZS5yb3V0ZXIudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEnsKC0NyZWF0ZU1vZGVsEiQuc2x1aWNlLnJvdXRlci52MS5DcmVhdGVNb2RlbFJlcXVlc3QaJS5zbHVpY2Uucm91dGVyLnYxLkNyZWF0ZU1vZGVsUmVzcG9uc2UiH6q7GBsKD1BPU1QgL21vZGVsL25ldxIBBCIFbW9kZWwSfgoLVXBkYXRlTW9kZWwSJC5zbHVpY2Uucm91dGVyLnYxLlVwZGF0ZU1vZGVsUmVxdWVzdBolLnNsdWljZS5yb3V0ZXIudjEuVXBkYXRlTW9kZWxSZXNwb25zZSIiqrsYHgoSUE9TVCAvbW9kZWwvdXBkYXRlEgEEIgVtb2RlbBKHAQoKUGF0Y2hNb2RlbBIjLnNsdWljZS5yb3V0ZXIudjEuUGF0Y2hNb2RlbFJlcXVlc3QaJC5zbHVpY2Uucm91dGVyLnYxLlBhdGNoTW9kZWxSZXNwb25zZSIuqrsYKgoeUEFUQ0ggL21vZGVsL3ttb2RlbF9pZH0vdXBkYXRlEgEEIgVtb2RlbBJ3CgtEZWxldGVNb2RlbBIkLnNsdWljZS5yb3V0ZXIudjEuRGVsZXRlTW9kZWxSZXF1ZXN0GiUuc2x1aWNlLnJvdXRlci52MS5EZWxldGVNb2RlbFJlc3BvbnNlIhuquxgXChJQT1NUIC9tb2RlbC9kZWxldGUSAQQSkgEKDUxpc3RNb2RlbEluZm8SJi5zbHVpY2Uucm91dGVyLnYxLkxpc3RNb2RlbEluZm9SZXF1ZXN0Gicuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxJbmZvUmVzcG9uc2UiMJACAaq7GCkKD0dFVCAvbW9kZWwvaW5mbwoSR0VUIC92MS9tb2RlbC9pbmZvEgICBxKBAQoNUGFnZU1vZGVsSW5mbxImLnNsdWljZS5yb3V0ZXIudjEuUGFnZU1vZGVsSW5mb1JlcXVlc3QaJy5zbHVpY2Uucm91dGVyLnYxLlBhZ2VNb2RlbEluZm9SZXNwb25zZSIfkAIBqrsYGAoSR0VUIC92Mi9tb2RlbC9pbmZvEgICBxKKAQoPTGlzdE1vZGVsR3JvdXBzEiguc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxHcm91cHNSZXF1ZXN0Gikuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxHcm91cHNSZXNwb25zZSIikAIBqrsYGwoVR0VUIC9tb2RlbF9ncm91cC9pbmZvEgICB2IGcHJvdG8z", [file_sluice_rest_v1_caller, file_sluice_rest_v1_rest, file_sluice_router_v1_model]);
 
 /**
  * ListModelsRequest names the caller's rights.
@@ -21,11 +24,46 @@ export const file_sluice_router_v1_model_service: GenFile = /*@__PURE__*/
  */
 export type ListModelsRequest = Message<"sluice.router.v1.ListModelsRequest"> & {
   /**
-   * The model rights of the caller (`Principal.models`); empty means all.
+   * What the caller may use; absent means everything.
    *
-   * @generated from field: repeated string allowed_models = 1;
+   * @generated from field: sluice.rest.v1.CallerModels caller_models = 2;
    */
-  allowedModels: string[];
+  callerModels?: CallerModels | undefined;
+
+  /**
+   * The caller's team: its own deployments are listed too. Empty where it has none.
+   *
+   * @generated from field: string team_id = 3;
+   */
+  teamId: string;
+
+  /**
+   * Lists patterns too, as they are written.
+   *
+   * @generated from field: bool return_wildcard_routes = 4;
+   */
+  returnWildcardRoutes: boolean;
+
+  /**
+   * Lists the names of model access groups too.
+   *
+   * @generated from field: bool include_model_access_groups = 5;
+   */
+  includeModelAccessGroups: boolean;
+
+  /**
+   * Lists nothing else.
+   *
+   * @generated from field: bool only_model_access_groups = 6;
+   */
+  onlyModelAccessGroups: boolean;
+
+  /**
+   * Adds each model's fallbacks of this kind: `general`, `context_window` or `content_policy`. Empty adds none.
+   *
+   * @generated from field: string fallback_type = 7;
+   */
+  fallbackType: string;
 };
 
 /**
@@ -70,11 +108,18 @@ export type GetModelRequest = Message<"sluice.router.v1.GetModelRequest"> & {
   id: string;
 
   /**
-   * The model rights of the caller; empty means all.
+   * What the caller may use; absent means everything.
    *
-   * @generated from field: repeated string allowed_models = 2;
+   * @generated from field: sluice.rest.v1.CallerModels caller_models = 3;
    */
-  allowedModels: string[];
+  callerModels?: CallerModels | undefined;
+
+  /**
+   * The caller's team; empty where it has none.
+   *
+   * @generated from field: string team_id = 4;
+   */
+  teamId: string;
 };
 
 /**
@@ -106,14 +151,535 @@ export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*
   messageDesc(file_sluice_router_v1_model_service, 3);
 
 /**
- * ModelService answers which models there are.
+ * CreateModelRequest describes a deployment, as an entry of the configuration's `model_list` does.
+ *
+ * @generated from message sluice.router.v1.CreateModelRequest
+ */
+export type CreateModelRequest = Message<"sluice.router.v1.CreateModelRequest"> & {
+  /**
+   * The name that clients use; may hold `*`.
+   *
+   * @generated from field: string model_name = 1;
+   */
+  modelName: string;
+
+  /**
+   * Provider, model, credential and everything else, a JSON object.
+   *
+   * @generated from field: bytes litellm_params = 2;
+   */
+  litellmParams: Uint8Array;
+
+  /**
+   * What is said of it, a JSON object; `id` is its id, a random one where it is absent.
+   *
+   * @generated from field: bytes model_info = 3;
+   */
+  modelInfo: Uint8Array;
+
+  /**
+   * Whether calls pass it by.
+   *
+   * @generated from field: optional bool blocked = 4;
+   */
+  blocked?: boolean | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.CreateModelRequest.
+ * Use `create(CreateModelRequestSchema)` to create a new message.
+ */
+export const CreateModelRequestSchema: GenMessage<CreateModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 4);
+
+/**
+ * CreateModelResponse is what is stored now.
+ *
+ * @generated from message sluice.router.v1.CreateModelResponse
+ */
+export type CreateModelResponse = Message<"sluice.router.v1.CreateModelResponse"> & {
+  /**
+   * The deployment.
+   *
+   * @generated from field: sluice.router.v1.StoredModel model = 1;
+   */
+  model?: StoredModel | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.CreateModelResponse.
+ * Use `create(CreateModelResponseSchema)` to create a new message.
+ */
+export const CreateModelResponseSchema: GenMessage<CreateModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 5);
+
+/**
+ * UpdateModelRequest changes a deployment.
+ *
+ * @generated from message sluice.router.v1.UpdateModelRequest
+ */
+export type UpdateModelRequest = Message<"sluice.router.v1.UpdateModelRequest"> & {
+  /**
+   * A new name.
+   *
+   * @generated from field: optional string model_name = 1;
+   */
+  modelName?: string | undefined;
+
+  /**
+   * Parameters to set, a JSON object.
+   *
+   * @generated from field: bytes litellm_params = 2;
+   */
+  litellmParams: Uint8Array;
+
+  /**
+   * What to say of it, a JSON object; `id` names the deployment.
+   *
+   * @generated from field: bytes model_info = 3;
+   */
+  modelInfo: Uint8Array;
+
+  /**
+   * Whether calls pass it by.
+   *
+   * @generated from field: optional bool blocked = 4;
+   */
+  blocked?: boolean | undefined;
+
+  /**
+   * The version that the caller has seen; another one is a CONFLICT.
+   *
+   * @generated from field: optional uint32 version = 5;
+   */
+  version?: number | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.UpdateModelRequest.
+ * Use `create(UpdateModelRequestSchema)` to create a new message.
+ */
+export const UpdateModelRequestSchema: GenMessage<UpdateModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 6);
+
+/**
+ * UpdateModelResponse is what is stored now.
+ *
+ * @generated from message sluice.router.v1.UpdateModelResponse
+ */
+export type UpdateModelResponse = Message<"sluice.router.v1.UpdateModelResponse"> & {
+  /**
+   * The deployment.
+   *
+   * @generated from field: sluice.router.v1.StoredModel model = 1;
+   */
+  model?: StoredModel | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.UpdateModelResponse.
+ * Use `create(UpdateModelResponseSchema)` to create a new message.
+ */
+export const UpdateModelResponseSchema: GenMessage<UpdateModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 7);
+
+/**
+ * PatchModelRequest changes a deployment.
+ *
+ * @generated from message sluice.router.v1.PatchModelRequest
+ */
+export type PatchModelRequest = Message<"sluice.router.v1.PatchModelRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model_id = 1;
+   */
+  modelId: string;
+
+  /**
+   * A new name.
+   *
+   * @generated from field: optional string model_name = 2;
+   */
+  modelName?: string | undefined;
+
+  /**
+   * Parameters to set, and those to remove as null, a JSON object.
+   *
+   * @generated from field: bytes litellm_params = 3;
+   */
+  litellmParams: Uint8Array;
+
+  /**
+   * What to say of it, and what to say no more as null, a JSON object.
+   *
+   * @generated from field: bytes model_info = 4;
+   */
+  modelInfo: Uint8Array;
+
+  /**
+   * Whether calls pass it by.
+   *
+   * @generated from field: optional bool blocked = 5;
+   */
+  blocked?: boolean | undefined;
+
+  /**
+   * The version that the caller has seen; another one is a CONFLICT.
+   *
+   * @generated from field: optional uint32 version = 6;
+   */
+  version?: number | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.PatchModelRequest.
+ * Use `create(PatchModelRequestSchema)` to create a new message.
+ */
+export const PatchModelRequestSchema: GenMessage<PatchModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 8);
+
+/**
+ * PatchModelResponse is what is stored now.
+ *
+ * @generated from message sluice.router.v1.PatchModelResponse
+ */
+export type PatchModelResponse = Message<"sluice.router.v1.PatchModelResponse"> & {
+  /**
+   * The deployment.
+   *
+   * @generated from field: sluice.router.v1.StoredModel model = 1;
+   */
+  model?: StoredModel | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.PatchModelResponse.
+ * Use `create(PatchModelResponseSchema)` to create a new message.
+ */
+export const PatchModelResponseSchema: GenMessage<PatchModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 9);
+
+/**
+ * DeleteModelRequest names a deployment.
+ *
+ * @generated from message sluice.router.v1.DeleteModelRequest
+ */
+export type DeleteModelRequest = Message<"sluice.router.v1.DeleteModelRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message sluice.router.v1.DeleteModelRequest.
+ * Use `create(DeleteModelRequestSchema)` to create a new message.
+ */
+export const DeleteModelRequestSchema: GenMessage<DeleteModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 10);
+
+/**
+ * DeleteModelResponse says that it is gone.
+ *
+ * @generated from message sluice.router.v1.DeleteModelResponse
+ */
+export type DeleteModelResponse = Message<"sluice.router.v1.DeleteModelResponse"> & {
+  /**
+   * A sentence.
+   *
+   * @generated from field: string message = 1;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message sluice.router.v1.DeleteModelResponse.
+ * Use `create(DeleteModelResponseSchema)` to create a new message.
+ */
+export const DeleteModelResponseSchema: GenMessage<DeleteModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 11);
+
+/**
+ * ListModelInfoRequest narrows the list.
+ *
+ * @generated from message sluice.router.v1.ListModelInfoRequest
+ */
+export type ListModelInfoRequest = Message<"sluice.router.v1.ListModelInfoRequest"> & {
+  /**
+   * One deployment, by its id.
+   *
+   * @generated from field: optional string litellm_model_id = 1;
+   */
+  litellmModelId?: string | undefined;
+
+  /**
+   * Leaves out what the caller may not use, also for a proxy admin.
+   *
+   * @generated from field: optional bool include_team_models = 2;
+   */
+  includeTeamModels?: boolean | undefined;
+
+  /**
+   * What this team may use: its own deployments and those of nobody in particular.
+   *
+   * @generated from field: optional string team_id = 3;
+   */
+  teamId?: string | undefined;
+
+  /**
+   * Set by the edge.
+   *
+   * @generated from field: sluice.rest.v1.CallerModels caller_models = 4;
+   */
+  callerModels?: CallerModels | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.ListModelInfoRequest.
+ * Use `create(ListModelInfoRequestSchema)` to create a new message.
+ */
+export const ListModelInfoRequestSchema: GenMessage<ListModelInfoRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 12);
+
+/**
+ * ListModelInfoResponse holds the deployments.
+ *
+ * @generated from message sluice.router.v1.ListModelInfoResponse
+ */
+export type ListModelInfoResponse = Message<"sluice.router.v1.ListModelInfoResponse"> & {
+  /**
+   * In the order of the configuration file, then of the database.
+   *
+   * @generated from field: repeated sluice.router.v1.ModelInfo data = 1;
+   */
+  data: ModelInfo[];
+};
+
+/**
+ * Describes the message sluice.router.v1.ListModelInfoResponse.
+ * Use `create(ListModelInfoResponseSchema)` to create a new message.
+ */
+export const ListModelInfoResponseSchema: GenMessage<ListModelInfoResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 13);
+
+/**
+ * PageModelInfoRequest asks for a page.
+ *
+ * @generated from message sluice.router.v1.PageModelInfoRequest
+ */
+export type PageModelInfoRequest = Message<"sluice.router.v1.PageModelInfoRequest"> & {
+  /**
+   * One name.
+   *
+   * @generated from field: optional string model = 1;
+   */
+  model?: string | undefined;
+
+  /**
+   * Only deployments that the caller's user has made.
+   *
+   * @generated from field: optional bool user_models_only = 2;
+   */
+  userModelsOnly?: boolean | undefined;
+
+  /**
+   * Adds `access_via_team_ids` and `direct_access` to every deployment.
+   *
+   * @generated from field: optional bool include_team_models = 3;
+   */
+  includeTeamModels?: boolean | undefined;
+
+  /**
+   * LiteLLM's; it changes nothing.
+   *
+   * @generated from field: optional bool debug = 4;
+   */
+  debug?: boolean | undefined;
+
+  /**
+   * Counted from 1.
+   *
+   * @generated from field: optional uint32 page = 5;
+   */
+  page?: number | undefined;
+
+  /**
+   * How many on a page; absent means 50.
+   *
+   * @generated from field: optional uint32 size = 6;
+   */
+  size?: number | undefined;
+
+  /**
+   * A part of the name, in any case.
+   *
+   * @generated from field: optional string search = 7;
+   */
+  search?: string | undefined;
+
+  /**
+   * One deployment, by its id.
+   *
+   * @generated from field: optional string model_id = 8;
+   */
+  modelId?: string | undefined;
+
+  /**
+   * What this team may use.
+   *
+   * @generated from field: optional string team_id = 9;
+   */
+  teamId?: string | undefined;
+
+  /**
+   * `model_name`, `created_at`, `updated_at`, `costs` or `status`.
+   *
+   * @generated from field: optional string sort_by = 10;
+   */
+  sortBy?: string | undefined;
+
+  /**
+   * `asc` or `desc`.
+   *
+   * @generated from field: optional string sort_order = 11;
+   */
+  sortOrder?: string | undefined;
+
+  /**
+   * LiteLLM's; there are none.
+   *
+   * @generated from field: optional bool exclude_auto_routers = 12;
+   */
+  excludeAutoRouters?: boolean | undefined;
+
+  /**
+   * Set by the edge.
+   *
+   * @generated from field: sluice.rest.v1.CallerModels caller_models = 13;
+   */
+  callerModels?: CallerModels | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.PageModelInfoRequest.
+ * Use `create(PageModelInfoRequestSchema)` to create a new message.
+ */
+export const PageModelInfoRequestSchema: GenMessage<PageModelInfoRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 14);
+
+/**
+ * PageModelInfoResponse is a page.
+ *
+ * @generated from message sluice.router.v1.PageModelInfoResponse
+ */
+export type PageModelInfoResponse = Message<"sluice.router.v1.PageModelInfoResponse"> & {
+  /**
+   * The deployments.
+   *
+   * @generated from field: repeated sluice.router.v1.ModelInfo data = 1;
+   */
+  data: ModelInfo[];
+
+  /**
+   * How many there are on all pages.
+   *
+   * @generated from field: uint32 total_count = 2;
+   */
+  totalCount: number;
+
+  /**
+   * Counted from 1.
+   *
+   * @generated from field: uint32 current_page = 3;
+   */
+  currentPage: number;
+
+  /**
+   * How many pages there are.
+   *
+   * @generated from field: uint32 total_pages = 4;
+   */
+  totalPages: number;
+
+  /**
+   * How many are on a page.
+   *
+   * @generated from field: uint32 size = 5;
+   */
+  size: number;
+};
+
+/**
+ * Describes the message sluice.router.v1.PageModelInfoResponse.
+ * Use `create(PageModelInfoResponseSchema)` to create a new message.
+ */
+export const PageModelInfoResponseSchema: GenMessage<PageModelInfoResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 15);
+
+/**
+ * ListModelGroupsRequest narrows the list.
+ *
+ * @generated from message sluice.router.v1.ListModelGroupsRequest
+ */
+export type ListModelGroupsRequest = Message<"sluice.router.v1.ListModelGroupsRequest"> & {
+  /**
+   * One name; it may be one that a pattern serves.
+   *
+   * @generated from field: optional string model_group = 1;
+   */
+  modelGroup?: string | undefined;
+
+  /**
+   * Set by the edge.
+   *
+   * @generated from field: sluice.rest.v1.CallerModels caller_models = 2;
+   */
+  callerModels?: CallerModels | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.ListModelGroupsRequest.
+ * Use `create(ListModelGroupsRequestSchema)` to create a new message.
+ */
+export const ListModelGroupsRequestSchema: GenMessage<ListModelGroupsRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 16);
+
+/**
+ * ListModelGroupsResponse holds the names.
+ *
+ * @generated from message sluice.router.v1.ListModelGroupsResponse
+ */
+export type ListModelGroupsResponse = Message<"sluice.router.v1.ListModelGroupsResponse"> & {
+  /**
+   * Sorted by name.
+   *
+   * @generated from field: repeated sluice.router.v1.ModelGroupInfo data = 1;
+   */
+  data: ModelGroupInfo[];
+};
+
+/**
+ * Describes the message sluice.router.v1.ListModelGroupsResponse.
+ * Use `create(ListModelGroupsResponseSchema)` to create a new message.
+ */
+export const ListModelGroupsResponseSchema: GenMessage<ListModelGroupsResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 17);
+
+/**
+ * ModelService answers which models there are, and keeps those of the database. Models of the configuration file and of
+ * the database stand side by side; only the latter can be changed here. Every change is in effect when its answer
+ * leaves, on every other router within a second, and broadcasts DeploymentsChanged. A database that does not answer is
+ * UNAVAILABLE for changes; questions are answered from memory.
  *
  * @generated from service sluice.router.v1.ModelService
  */
 export const ModelService: GenService<{
   /**
-   * Lists the model names that a caller with these model rights may use, sorted by name. Wildcard deployments are
-   * expanded where the provider's models are known.
+   * Lists the model names that a caller may use, sorted by name. Wildcard deployments are expanded where the provider's
+   * models are known.
    *
    * @generated from rpc sluice.router.v1.ModelService.ListModels
    */
@@ -131,6 +697,83 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Adds a deployment to the database. A proxy admin adds any; a team's admin, one for its team
+   * (`model_info.team_id`), which must bring its own credential and refer to nothing of the gateway's. Not idempotent,
+   * except that a `model_info.id` that exists is CONFLICT. A value that makes no sense is INVALID_REQUEST.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.CreateModel
+   */
+  createModel: {
+    methodKind: "unary";
+    input: typeof CreateModelRequestSchema;
+    output: typeof CreateModelResponseSchema;
+  },
+  /**
+   * Changes a deployment of the database, which `model_info.id` names. What the request does not have, or has as null,
+   * stays. A masked credential that comes back as it was shown stays too. Whoever may make such a model may change it.
+   * Fails with NOT_FOUND where there is none, with INVALID_REQUEST for one of the configuration file, and with CONFLICT
+   * where `version` is not the current one.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.UpdateModel
+   */
+  updateModel: {
+    methodKind: "unary";
+    input: typeof UpdateModelRequestSchema;
+    output: typeof UpdateModelResponseSchema;
+  },
+  /**
+   * The same with the id in the path. A member of `litellm_params` or `model_info` that is null is removed.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.PatchModel
+   */
+  patchModel: {
+    methodKind: "unary";
+    input: typeof PatchModelRequestSchema;
+    output: typeof PatchModelResponseSchema;
+  },
+  /**
+   * Deletes a deployment of the database. Whoever may make such a model may delete it. Fails with NOT_FOUND where there
+   * is none, and with INVALID_REQUEST for one of the configuration file.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.DeleteModel
+   */
+  deleteModel: {
+    methodKind: "unary";
+    input: typeof DeleteModelRequestSchema;
+    output: typeof DeleteModelResponseSchema;
+  },
+  /**
+   * Lists the deployments whose names the caller may use; a proxy admin sees all. Deployments of a team are seen by its
+   * members. Fails with INVALID_REQUEST where `litellm_model_id` is given and names none of them.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.ListModelInfo
+   */
+  listModelInfo: {
+    methodKind: "unary";
+    input: typeof ListModelInfoRequestSchema;
+    output: typeof ListModelInfoResponseSchema;
+  },
+  /**
+   * The same, searched, sorted and in pages.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.PageModelInfo
+   */
+  pageModelInfo: {
+    methodKind: "unary";
+    input: typeof PageModelInfoRequestSchema;
+    output: typeof PageModelInfoResponseSchema;
+  },
+  /**
+   * Lists the names that the caller may use, each with what holds for all its deployments.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.ListModelGroups
+   */
+  listModelGroups: {
+    methodKind: "unary";
+    input: typeof ListModelGroupsRequestSchema;
+    output: typeof ListModelGroupsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sluice_router_v1_model_service, 0);

@@ -15,9 +15,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type AdminCaller, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
 import { Team, TeamMember, User, type UserRow, VirtualKey } from "../../db/entities.ts";
-import { keyView } from "../../key-view.ts";
-import { scopeOf } from "../../scope.ts";
-import { nothingSpent, spentBy } from "../../scope-spend.ts";
+import { keyViews } from "../../key-view.ts";
 import { readDoc } from "../../stored-doc.ts";
 import { maySeeUser, requireUserRight } from "../../user-rights.ts";
 import { userView } from "../../user-view.ts";
@@ -73,11 +71,7 @@ async function findUser(em: SqlEntityManager, caller: AdminCaller, asked: string
 async function keysOf(context: RouteContext, em: SqlEntityManager, userId: string | undefined) {
   const where = userId === undefined ? {} : { userId };
   const rows = await em.find(VirtualKey, where, { limit: most, orderBy: { createdAt: "desc", keyId: "asc" } });
-  const spends = await spentBy(
-    context,
-    rows.map(({ keyId }) => scopeOf.key(keyId)),
-  );
-  return rows.map((row, at) => keyView(row, spends[at] ?? nothingSpent));
+  return keyViews(context, rows);
 }
 
 async function teamsOf(em: SqlEntityManager, userId: string | undefined) {

@@ -1,0 +1,9 @@
+import { HealthCheck, StoredCredential, StoredDeployment } from "./entities.ts";
+import { Initial } from "./migrations/initial.ts";
+
+/** What `openDatabase` needs to know of this service's database. */
+export const routerSchema = {
+  schema: "router",
+  entities: [StoredDeployment, StoredCredential, HealthCheck],
+  migrations: [{ name: "0001-initial", class: Initial }],
+};

@@ -32,32 +32,7 @@ export async function startTenancyMesh(path: string, workDir: string): Promise<T
   const nats = await startTestNats(config);
   if (postgres === undefined || nats === undefined) throw new Error("PostgreSQL and nats-server are needed");
   const running = new Set<ManagedProcess>();
-  const file = join(workDir, "tenancy.yaml");
-  await writeFile(file, configuration);
-  const base = {
-    ...baseEnvironment(path),
-    HOST: "127.0.0.1",
-    LITELLM_MASTER_KEY: tenancyMasterKey,
-    CONFIG_FILE_PATH: file,
-    DATABASE_URL: postgres.url.reveal(),
-    SLUICE_MESH_TOKEN: "bench-mesh-token",
-    SLUICE_DRAIN_MS: "1000",
-    SLUICE_LOG: "warn",
-  };
-  const start = async (name: string, env: Readonly<Record<string, string>>, port: number) => {
-    const dataDir = join(workDir, `tenancy-${port}`);
-    await mkdir(dataDir, { recursive: true });
-    const started = await startProcess({
-      name,
-      args: [join(root, "services/main.ts"), ...(env.SLUICE_RPC_PORT === undefined ? ["--port", String(port)] : [])],
-      env: { ...base, SLUICE_DATA_DIR: dataDir, ...env },
-      cwd: workDir,
-      port: (line) => (/^\s*Listening\s| ready on port \d/.test(line) ? port : undefined),
-      readyTimeoutMs: 90_000,
-    });
-    running.add(started);
-    return started;
-  };
+  const start = await starter(path, workDir, postgres, running);
   return {
     postgres,
     async startControl() {
@@ -91,6 +66,43 @@ export async function startTenancyMesh(path: string, workDir: string): Promise<T
     },
     startWhole: async () => start("whole", {}, await freePort()),
     stop: () => stopAll([...running], nats, postgres),
+  };
+}
+
+type Start = (name: string, env: Readonly<Record<string, string>>, port: number) => Promise<ManagedProcess>;
+
+/** Starts processes that serve at a port: the edge's, or the one for peers where the environment has that. */
+async function starter(
+  path: string,
+  workDir: string,
+  postgres: TestPostgres,
+  running: Set<ManagedProcess>,
+): Promise<Start> {
+  const file = join(workDir, "tenancy.yaml");
+  await writeFile(file, configuration);
+  const base = {
+    ...baseEnvironment(path),
+    HOST: "127.0.0.1",
+    LITELLM_MASTER_KEY: tenancyMasterKey,
+    CONFIG_FILE_PATH: file,
+    DATABASE_URL: postgres.url.reveal(),
+    SLUICE_MESH_TOKEN: "bench-mesh-token",
+    SLUICE_DRAIN_MS: "1000",
+    SLUICE_LOG: "warn",
+  };
+  return async (name, env, port) => {
+    const dataDir = join(workDir, `tenancy-${port}`);
+    await mkdir(dataDir, { recursive: true });
+    const started = await startProcess({
+      name,
+      args: [join(root, "services/main.ts"), ...(env.SLUICE_RPC_PORT === undefined ? ["--port", String(port)] : [])],
+      env: { ...base, SLUICE_DATA_DIR: dataDir, ...env },
+      cwd: workDir,
+      port: (line) => (/^\s*Listening\s| ready on port \d/.test(line) ? port : undefined),
+      readyTimeoutMs: 90_000,
+    });
+    running.add(started);
+    return started;
   };
 }
 

@@ -2,12 +2,14 @@ import { authSchema } from "../../services/auth/db/schema.ts";
 import { type Database, openDatabase } from "../../services/chassis/database/database.ts";
 import { createLogger } from "../../services/chassis/log.ts";
 import type { Secret } from "../../services/chassis/secret.ts";
+import { routerSchema } from "../../services/router/db/schema.ts";
 
 /** How much is in the database. */
 export interface TenancySize {
   readonly keys: number;
   readonly teams: number;
   readonly users: number;
+  readonly deployments: number;
 }
 
 /** A budget that the first keys refer to. */
@@ -25,11 +27,13 @@ const limits =
   "'limits', jsonb_build_object('maxBudget', '1000000000000000', 'rpmLimit', '1000000', 'tpmLimit', '1000000000')";
 
 /**
- * Fills the database: keys with limits of users with limits, every second one in a team, each user a member of a team.
- * Returns a connection to it.
+ * Fills the database: keys with limits of users with limits, every second one in a team, each user a member of a team,
+ * and five deployments under each model name. Returns a connection to it.
  */
-export async function seedTenancy(url: Secret, { keys, teams, users }: TenancySize): Promise<Database> {
-  const database = await openDatabase({ url, ...authSchema, log: createLogger("error"), statementTimeoutMs: 300_000 });
+export async function seedTenancy(url: Secret, { keys, teams, users, deployments }: TenancySize): Promise<Database> {
+  const options = { url, log: createLogger("error"), statementTimeoutMs: 300_000 };
+  const database = await openDatabase({ ...options, ...authSchema });
+  await (await openDatabase({ ...options, ...routerSchema })).close();
   const userOf = `'user-' || n % ${users}`;
   const teamOf = `'team-' || n % ${teams}`;
   const statements = [
@@ -52,6 +56,9 @@ export async function seedTenancy(url: Secret, { keys, teams, users }: TenancySi
          'limits', case when n < ${sharedBudget.keys} then '{"budgetId": "${sharedBudget.id}"}'::jsonb
            else jsonb_build_object('maxBudget', '1000000000000000', 'rpmLimit', '1000000') end)),
        ${stamps} from generate_series(0, ${keys - 1}) n`,
+    `insert into router.deployment (model_id, model_name, litellm_params, model_info, blocked, ${stampColumns})
+     select 'deployment-' || n, 'model-' || n / 5, '{"model": "mock/echo"}', '{}', false, ${stamps}
+     from generate_series(0, ${deployments - 1}) n`,
     // What autovacuum does a minute later.
     "vacuum analyze",
   ];

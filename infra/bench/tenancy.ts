@@ -25,7 +25,7 @@ interface TenancyPlan {
 }
 
 const fullTenancy: TenancyPlan = {
-  size: { keys: 100_000, teams: 1_000, users: 20_000 },
+  size: { keys: 100_000, teams: 1_000, users: 20_000, deployments: 5_000 },
   starts: 3,
   uses: 300,
   pages: 100,
@@ -35,7 +35,7 @@ const fullTenancy: TenancyPlan = {
 };
 
 const quickTenancy: TenancyPlan = {
-  size: { keys: 10_000, teams: 100, users: 2_000 },
+  size: { keys: 10_000, teams: 100, users: 2_000, deployments: 500 },
   starts: 1,
   uses: 50,
   pages: 20,
@@ -90,7 +90,7 @@ async function measureOn(
     note(`tenancy, flood: ${JSON.stringify(flood)}`);
     const hot = await measureHotKeys(await mesh.startEdge(control), fresh, plan.hotKeys);
     note(`tenancy, ${plan.hotKeys} keys in use: ${Math.round(hot)} MB`);
-    const described = `${size.keys} keys, ${size.users} users, ${size.teams} teams`;
+    const described = `${size.keys} keys, ${size.users} users, ${size.teams} teams, ${size.deployments} deployments`;
     const changes = { changesWithEvents, changesWithoutEvents };
     return {
       size: described,
@@ -121,12 +121,12 @@ async function measureStart(mesh: TenancyMesh, starts: number): Promise<number> 
 }
 
 /** The lists, each with how many pages of 25 there are. */
-function pagesOf({ keys, users, teams }: TenancySize): Record<string, number> {
+function pagesOf({ keys, users, teams, deployments }: TenancySize): Record<string, number> {
   return {
     "/user/list?page_size=25": users / 25,
     "/user/list?page_size=25&user_email=user-77": Math.max(1, users / 2_000),
     "/key/list?size=25&return_full_object=true": keys / 25,
     "/v2/team/list?page_size=25": teams / 25,
-    "/v2/model/info?size=25": 1,
+    "/v2/model/info?size=25": deployments / 25,
   };
 }

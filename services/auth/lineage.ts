@@ -81,12 +81,15 @@ async function findBudgets(database: Database, ids: readonly string[]): Promise<
 }
 
 /** Groups that a list of models names, or that are assigned to the key or its team. */
-async function findAccessGroups(database: Database, { key, team, user, organization, project }: WithoutNamed) {
+async function findAccessGroups(database: Database, lineage: WithoutNamed) {
+  const { key, team, user, organization, project, memberships } = lineage;
   const settings = readDoc(KeySettingsSchema, key.doc);
   const teamSettings = team === null ? undefined : readDoc(TeamSettingsSchema, team.doc);
   const names = [
     ...settings.models,
     ...(teamSettings?.models ?? []),
+    ...(teamSettings?.defaultTeamMemberModels ?? []),
+    ...memberships.flatMap(({ doc }) => readDoc(TeamMemberSettingsSchema, doc).allowedModels),
     ...(user === null ? [] : readDoc(UserSettingsSchema, user.doc).models),
     ...(organization === null ? [] : readDoc(OrganizationSettingsSchema, organization.doc).models),
     ...(project === null ? [] : readDoc(ProjectSettingsSchema, project.doc).models),

@@ -60,7 +60,12 @@ export function readList(text: string): string[] {
 
 /** A pattern of SQL's LIKE that finds the text anywhere, and takes nothing in it for a wildcard. */
 export function containing(text: string): string {
-  return `%${text.replace(/[\\%_]/g, "\\$&")}%`;
+  return `%${beginning(text)}`;
+}
+
+/** The same that finds the text at the beginning. */
+export function beginning(text: string): string {
+  return `${text.replace(/[\\%_]/g, "\\$&")}%`;
 }
 
 function invalid(field: string, what: string) {

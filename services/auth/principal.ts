@@ -26,6 +26,7 @@ import type { Lineage } from "./lineage.ts";
 import { rolesOf } from "./roles.ts";
 import { scopeOf } from "./scope.ts";
 import { readDoc } from "./stored-doc.ts";
+import { memberDefaults } from "./team-members.ts";
 
 /** LiteLLM's words for every model there is, and for those of the key's team. */
 const allModels = "all-proxy-models";
@@ -72,10 +73,14 @@ export function virtualPrincipal(lineage: Lineage, now: Date): Principal {
   });
 }
 
-function keyModels(lineage: Lineage, settings: KeySettings): string[] {
-  const groups = settings.accessGroupIds.map((id) => lineage.accessGroups.find((group) => group.accessGroupId === id));
-  const ofGroups = groups.flatMap((group) => (group === undefined ? [] : [group.accessGroupName]));
-  return expand(lineage, [...settings.models, ...ofGroups]);
+function keyModels(lineage: Lineage, { models, accessGroupIds }: KeySettings): string[] {
+  return expand(lineage, withGroups(lineage, models, accessGroupIds));
+}
+
+/** A list of models with those of groups added. Groups alone are a list too: no longer every model, but theirs. */
+function withGroups({ accessGroups }: Lineage, models: readonly string[], groupIds: readonly string[]): string[] {
+  const groups = accessGroups.filter(({ accessGroupId }) => groupIds.includes(accessGroupId));
+  return [...models, ...groups.map(({ accessGroupName }) => accessGroupName)];
 }
 
 /** The names of a list of models: `all-proxy-models` is `*`, a group's name is its models, and `all-team-models` is left
@@ -93,8 +98,10 @@ function expand({ accessGroups }: Lineage, models: readonly string[]): string[] 
 function rightsAbove(lineage: Lineage, teamSettings: TeamSettings | undefined): ModelRights[] {
   const { user, team, organization, project } = lineage;
   const levels: [level: string, models: readonly string[]][] = [];
-  if (team !== null) levels.push(["team", teamSettings?.models ?? []], ["member", memberModels(lineage, teamSettings)]);
-  else if (user !== null) levels.push(["user", readDoc(UserSettingsSchema, user.doc).models]);
+  if (team !== null) {
+    const ofTeam = withGroups(lineage, teamSettings?.models ?? [], teamSettings?.accessGroupIds ?? []);
+    levels.push(["team", ofTeam], ["member", memberModels(lineage, teamSettings)]);
+  } else if (user !== null) levels.push(["user", readDoc(UserSettingsSchema, user.doc).models]);
   if (project !== null) levels.push(["project", readDoc(ProjectSettingsSchema, project.doc).models]);
   if (organization !== null)
     levels.push(["organization", readDoc(OrganizationSettingsSchema, organization.doc).models]);
@@ -169,13 +176,7 @@ function organizationMemberScopes(lineage: Lineage, organizationId: string): Sco
 /** What the membership says, and the team's defaults for members where it says nothing. */
 function memberLimits(lineage: Lineage, team: TeamSettings | undefined): Limits {
   const own = withBudget(memberSettings(lineage)?.limits, lineage.budgets);
-  const defaults = create(LimitsSchema, {
-    maxBudget: team?.teamMemberBudget,
-    budgetDuration: team?.teamMemberBudgetDuration,
-    rpmLimit: team?.teamMemberRpmLimit,
-    tpmLimit: team?.teamMemberTpmLimit,
-  });
-  return own === undefined ? defaults : overlay(defaults, own);
+  return own === undefined ? memberDefaults(team) : overlay(memberDefaults(team), own);
 }
 
 /** A temporary increase is part of the budget until it ends; the principal is read anew long before anybody notices. */

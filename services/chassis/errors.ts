@@ -29,6 +29,7 @@ const codes: Record<Reason, Code> = {
   [Reason.BODY_TOO_LARGE]: Code.InvalidArgument,
   [Reason.UNPRICED]: Code.FailedPrecondition,
   [Reason.OPERATION_UNSUPPORTED]: Code.InvalidArgument,
+  [Reason.ALREADY_TEAM_MEMBER]: Code.AlreadyExists,
 };
 
 export interface GatewayErrorOptions {

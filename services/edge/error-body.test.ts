@@ -23,6 +23,7 @@ const reasons: Record<keyof typeof Reason, [status: number, type: string]> = {
   BODY_TOO_LARGE: [413, "invalid_request_error"],
   UNPRICED: [400, "budget_exceeded"],
   OPERATION_UNSUPPORTED: [400, "invalid_request_error"],
+  ALREADY_TEAM_MEMBER: [400, "team_member_already_in_team"],
 };
 
 test("every reason has its status and type", () => {

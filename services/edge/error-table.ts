@@ -34,6 +34,7 @@ const gatewayRows: Readonly<Record<Reason, ErrorRow>> = {
   [Reason.BODY_TOO_LARGE]: { status: 413, type: "invalid_request_error" },
   [Reason.UNPRICED]: { status: 400, type: "budget_exceeded" },
   [Reason.OPERATION_UNSUPPORTED]: invalid,
+  [Reason.ALREADY_TEAM_MEMBER]: { status: 400, type: "team_member_already_in_team" },
 };
 
 /** The type of a KEY_INVALID that names the key: a key was given, and nobody knows it. */

@@ -101,6 +101,13 @@ export class HttpCall {
     this.send(status, "application/json", JSON.stringify(value), headers);
   }
 
+  /** Answers that it is done. */
+  sendNothing(): void {
+    if (this.gone || this.response.headersSent) return;
+    this.writeHead(204, []);
+    this.response.end();
+  }
+
   /** Answers with an error, if there is still somebody to answer and nothing was sent. */
   sendError(error: unknown, headers: readonly string[] = []): void {
     const answer = errorAnswer(error, this.dialect, this.callId);

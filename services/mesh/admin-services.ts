@@ -1,11 +1,15 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceName } from "#chassis/service.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
+import { AccessGroupService } from "#gen/sluice/auth/v1/access_group_service_pb.ts";
 import { BudgetService } from "#gen/sluice/auth/v1/budget_service_pb.ts";
 import { CustomerService } from "#gen/sluice/auth/v1/customer_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
+import { OrganizationService } from "#gen/sluice/auth/v1/organization_service_pb.ts";
+import { ProjectService } from "#gen/sluice/auth/v1/project_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import { TagService } from "#gen/sluice/auth/v1/tag_service_pb.ts";
+import { TeamService } from "#gen/sluice/auth/v1/team_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { ConfigService } from "#gen/sluice/router/v1/config_service_pb.ts";
 import { CredentialService } from "#gen/sluice/router/v1/credential_service_pb.ts";
@@ -27,6 +31,10 @@ export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: CustomerService },
   { owner: "auth", service: TagService },
   { owner: "auth", service: SpendReportService },
+  { owner: "auth", service: TeamService },
+  { owner: "auth", service: OrganizationService },
+  { owner: "auth", service: ProjectService },
+  { owner: "auth", service: AccessGroupService },
   { owner: "accounting", service: SpendService },
   { owner: "router", service: ModelService },
   { owner: "router", service: CredentialService },

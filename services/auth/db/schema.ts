@@ -18,6 +18,7 @@ import {
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
+import { TeamLists } from "./migrations/team-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
@@ -45,5 +46,6 @@ export const authSchema = {
     { name: "0002-tenancy", class: Tenancy },
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
+    { name: "0005-team-lists", class: TeamLists },
   ],
 };

@@ -3,6 +3,7 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import type { RouteContext } from "../context.ts";
+import { accessGroupRoutes } from "./access-group/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
@@ -12,7 +13,10 @@ import { generateKey } from "./generate-key.ts";
 import { getKeyInfo } from "./get-key-info.ts";
 import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
+import { organizationRoutes } from "./organization/index.ts";
+import { projectRoutes } from "./project/index.ts";
 import { tagRoutes } from "./tag/index.ts";
+import { teamRoutes } from "./team/index.ts";
 import { updateKey } from "./update-key.ts";
 import { userRoutes } from "./user/index.ts";
 
@@ -34,5 +38,9 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     budgetRoutes(context),
     customerRoutes(context),
     tagRoutes(context),
+    teamRoutes(context),
+    organizationRoutes(context),
+    projectRoutes(context),
+    accessGroupRoutes(context),
   ];
 }

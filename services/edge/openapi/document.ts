@@ -77,10 +77,15 @@ function operation(book: SchemaBook, method: DescMethod, rule: HttpRule, verb: s
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(verb === "GET" ? {} : { requestBody: { content: json(book.reference(method.input)) } }),
     responses: {
-      200: { description: "OK", content: json(answer(book, method, rule)) },
+      ...success(book, method, rule),
       default: { description: "An error", content: json({ $ref: "#/components/schemas/Error" }) },
     },
   };
+}
+
+function success(book: SchemaBook, method: DescMethod, rule: HttpRule) {
+  if (rule.status === 204) return { 204: { description: "Done" } };
+  return { [rule.status || 200]: { description: "OK", content: json(answer(book, method, rule)) } };
 }
 
 function answer(book: SchemaBook, method: DescMethod, rule: HttpRule): JsonSchema {

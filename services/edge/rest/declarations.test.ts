@@ -96,6 +96,27 @@ test("a path can hold a field", async () => {
   await edge.stop();
 });
 
+test("a declaration may say how success is spelled", async () => {
+  for (const [status, text] of [
+    [201, '"x"'],
+    [204, ""],
+  ] as const) {
+    const service = describeService({
+      paths: ["DELETE /thing/{thing_id}"],
+      roles: [Role.KEY],
+      responseBody: "thing_id",
+      status,
+    });
+    const edge = await startTestEdge({ rest: [{ service, call: async (_, request) => request }] });
+    const answer = await send(`${edge.url}/thing/x`, {
+      method: "DELETE",
+      headers: { authorization: "Bearer sk-virtual" },
+    });
+    assert.deepEqual([answer.status, answer.text], [status, text]);
+    await edge.stop();
+  }
+});
+
 test("a bad declaration stops the start", async () => {
   const cases: [MessageInitShape<typeof HttpRuleSchema>, RegExp][] = [
     [{ paths: ["GET /thing"] }, /does not say who may call it/],

@@ -1,8 +1,32 @@
 import { type DescEnum, type DescField, type DescMessage, getOption } from "@bufbuild/protobuf";
-import { type FieldRule, field as fieldOption, message as messageOption } from "#gen/sluice/rest/v1/rest_pb.ts";
+import {
+  type FieldRule,
+  field as fieldOption,
+  type MessageRule,
+  message as messageOption,
+} from "#gen/sluice/rest/v1/rest_pb.ts";
+
+/**
+ * The rules of fields and messages: `getOption` decodes an option anew each time, and a list asks for thousands. They never
+ * change.
+ */
+const fieldRules = new WeakMap<DescField, FieldRule>();
+const messageRules = new WeakMap<DescMessage, MessageRule>();
 
 export function fieldRule(field: DescField): FieldRule {
-  return getOption(field, fieldOption);
+  const known = fieldRules.get(field);
+  if (known !== undefined) return known;
+  const rule = getOption(field, fieldOption);
+  fieldRules.set(field, rule);
+  return rule;
+}
+
+export function messageRule(message: DescMessage): MessageRule {
+  const known = messageRules.get(message);
+  if (known !== undefined) return known;
+  const rule = getOption(message, messageOption);
+  messageRules.set(message, rule);
+  return rule;
 }
 
 /** A message field whose members stand beside the fields of the message that holds it. */
@@ -14,7 +38,7 @@ export function isFlattened(field: DescField): field is FlattenedField {
 
 /** A message that is written as the value of the one field that is set. */
 export function isOnlyValue(desc: DescMessage): boolean {
-  return getOption(desc, messageOption).onlyValue;
+  return messageRule(desc).onlyValue;
 }
 
 /** `USAGE_STATUS_` for the enum `UsageStatus`: what protobuf's style puts before every value, and JSON does without. */

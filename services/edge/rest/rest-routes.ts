@@ -96,8 +96,9 @@ async function transcode(context: EdgeContext, target: Target, call: HttpCall, p
     timeoutMs: timeoutOf(context, rule),
     signal: call.signal,
   });
+  if (rule.status === 204) return call.sendNothing();
   const body = writeMessage(method.output, response);
-  call.sendJson(200, rule.responseBody === "" ? body : body[rule.responseBody]);
+  call.sendJson(rule.status || 200, rule.responseBody === "" ? body : body[rule.responseBody]);
 }
 
 /** How long an admin call may take. */

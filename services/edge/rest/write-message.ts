@@ -1,15 +1,7 @@
-import {
-  type DescField,
-  type DescMessage,
-  getOption,
-  type JsonValue,
-  type Message,
-  ScalarType,
-  toJson,
-} from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type JsonValue, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as FieldPresence } from "@bufbuild/protobuf/wkt";
-import { message as messageOption, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
-import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown } from "./field-rule.ts";
+import { Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
+import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown, messageRule } from "./field-rule.ts";
 import { nanoToUsd } from "./usd.ts";
 
 type Json = { [name: string]: JsonValue };
@@ -26,7 +18,7 @@ export function writeMessage(schema: DescMessage, message: Message): Json {
 /** `nulls`: whether the message that this one is flattened into writes absent fields as null. */
 function adjustMembers(schema: DescMessage, json: JsonValue, nulls = false): Json {
   const adjusted: Json = {};
-  const allNull = nulls || getOption(schema, messageOption).nullWhenAbsent;
+  const allNull = nulls || messageRule(schema).nullWhenAbsent;
   for (const field of schema.fields) {
     const value = isJsonObject(json) ? json[field.name] : undefined;
     if (isFlattened(field)) {

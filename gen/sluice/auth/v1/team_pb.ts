@@ -85,7 +85,7 @@ export type TeamSettings = Message<"sluice.auth.v1.TeamSettings"> & {
   tags: string[];
 
   /**
-   * Unified access groups whose models its keys may use too.
+   * Unified access groups whose models its keys may use too. Where `models` is empty, theirs are all that they may use.
    *
    * @generated from field: repeated string access_group_ids = 10;
    */

@@ -96,13 +96,13 @@ function readExpand({ expand }: ListKeysRequest): boolean {
   return expand.length > 0;
 }
 
+/** Rows that are equal in the column follow their keys in the same direction: one index serves both directions. */
 function orderOf(keys: KeyTable, { sortBy, sortOrder }: ListKeysRequest): string {
   const usual = { by: "created_at", order: "desc" } as const;
-  const order = readOrder(columns, "key_id", sortBy, sortOrder || "desc", usual);
-  return order
-    .flatMap((each) => Object.entries(each))
-    .map(([column, direction]) => `${orderColumn(keys, column)} ${direction}`)
-    .join(", ");
+  const order = readOrder(columns, "key_id", sortBy, sortOrder || "desc", usual).flatMap((each) =>
+    Object.entries(each),
+  );
+  return order.map(([column]) => `${orderColumn(keys, column)} ${order[0]?.[1]}`).join(", ");
 }
 
 /** `readOrder` names columns of its table only. */

@@ -106,6 +106,28 @@ describe("what keys, users, teams, customers and tags may consume", { concurrenc
     await refusedForBudget(call(two));
   });
 
+  test("a user's budget counts for its keys in teams, a team's for all its members, a member's for its own", async () => {
+    await makeUser("of-teams", { max_budget: 2 * cost });
+    await makeUser("mate");
+    const members = ["of-teams", "mate"].map((userId) => ({ user_id: userId, role: "user" }));
+    await admin("/team/new", { team_id: "red", max_budget: 4 * cost, members_with_roles: members });
+    await admin("/team/new", { team_id: "blue", team_member_budget: cost, members_with_roles: members });
+    const [own, red, blue, redMate, blueMate] = [
+      await generateKey(gateway, { user_id: "of-teams" }),
+      await generateKey(gateway, { user_id: "of-teams", team_id: "red" }),
+      await generateKey(gateway, { user_id: "of-teams", team_id: "blue" }),
+      await generateKey(gateway, { user_id: "mate", team_id: "red" }),
+      await generateKey(gateway, { user_id: "mate", team_id: "blue" }),
+    ];
+    await answered(call(red));
+    await answered(call(own));
+    for (const key of [own, red, blue]) await refusedForBudget(call(key));
+    for (let calls = 0; calls < 3; calls += 1) await answered(call(redMate));
+    await refusedForBudget(call(redMate));
+    await answered(call(blueMate));
+    await refusedForBudget(call(blueMate));
+  });
+
   test("200 calls at once over two keys never spend more than their user may", async () => {
     await makeUser("crowd", { max_budget: 20 * cost });
     const keys = [

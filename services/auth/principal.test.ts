@@ -186,7 +186,7 @@ test("a customer and a tag that nobody has described hold for nothing", async ()
     [known.blocked, known.scopes[0]?.scope, known.scopes[0]?.maxBudgetNanoUsd],
     [true, "customer:c", 50n],
   );
-  for (const scope of ["customer:nobody", "tag:nothing"]) {
+  for (const scope of ["customer:nobody", "tag:nothing", "customer:a\0b", "tag:\ud800"]) {
     const { scopes, models, blocked } = await auth.describeScope({ scope });
     assert.deepEqual([scopes, models, blocked], [[], [], false]);
   }

@@ -16,9 +16,11 @@ export function describeScope({ database }: RouteContext): ServiceImpl<typeof Au
     const colon = scope.indexOf(":");
     const kind = scope.slice(0, colon);
     const name = scope.slice(colon + 1);
-    if ((kind !== "customer" && kind !== "tag") || name.includes("\0")) {
+    if (kind !== "customer" && kind !== "tag") {
       throw gatewayError(Reason.INVALID_REQUEST, "scope must name a customer or a tag.", { param: "scope" });
     }
+    // Names come from callers: what the database cannot keep, nobody has described.
+    if (name.includes("\0") || !name.isWellFormed()) return {};
     try {
       return kind === "customer" ? await describeCustomer(scope, name) : await describeTag(scope, name);
     } catch (error) {

@@ -31,8 +31,7 @@ export function createCustomer(context: RouteContext): ServiceImpl<typeof Custom
       await insertThing(em, customerKind, row);
       return { result: undefined, changed: [{ scope: scopeOf.customer(row.customerId), action: "created" }] };
     });
-    const [customer] = await customerViews(context, context.database.em(), [row]);
-    return { customer };
+    return { customer: await viewOf(context, row) };
   };
 }
 
@@ -41,14 +40,13 @@ export function updateCustomer(context: RouteContext): ServiceImpl<typeof Custom
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
     const row = await change(context, caller, async (em) => {
-      const row = await lockThing(em, customerKind, requireId(customerKind, request.userId));
+      const locked = await lockThing(em, customerKind, requireId(customerKind, request.userId));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
-      updateThing(customerKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      return { result: row, changed: [{ scope: scopeOf.customer(row.customerId), action: "updated" }] };
+      updateThing(customerKind, locked, caller, new Date(context.clock()), { settings, paths, version });
+      return { result: locked, changed: [{ scope: scopeOf.customer(locked.customerId), action: "updated" }] };
     });
-    const [customer] = await customerViews(context, context.database.em(), [row]);
-    return { customer };
+    return { customer: await viewOf(context, row) };
   };
 }
 
@@ -70,8 +68,8 @@ export function deleteCustomers(context: RouteContext): ServiceImpl<typeof Custo
 export function blockCustomers(context: RouteContext): ServiceImpl<typeof CustomerService>["blockCustomers"] {
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
-    const blockedUsers = await setBlocked(context, caller, namedIds(request.userIds), true);
-    return { blockedUsers };
+    const rows = await setBlocked(context, caller, namedIds(request.userIds), true);
+    return { blockedUsers: await customerViews(context, context.database.em(), rows) };
   };
 }
 
@@ -82,10 +80,16 @@ export function unblockCustomers(context: RouteContext): ServiceImpl<typeof Cust
   };
 }
 
+/** Outside of the change: what was spent, accounting is asked, and it may wait for the same database. */
+async function viewOf(context: RouteContext, row: CustomerRow) {
+  const [customer] = await customerViews(context, context.database.em(), [row]);
+  return customer;
+}
+
 /** Blocks customers, those that are not there yet too, or unblocks those that are. */
 async function setBlocked(context: RouteContext, caller: AdminCaller, ids: readonly string[], blocked: boolean) {
   const now = new Date(context.clock());
-  const rows = await change(context, caller, async (em) => {
+  return change(context, caller, async (em) => {
     if (blocked) {
       const doc = writeDoc(CustomerSettingsSchema, create(CustomerSettingsSchema));
       const rows = ids.map((customerId) => ({ customerId, doc, ...createdBy(caller, now) }));
@@ -102,7 +106,6 @@ async function setBlocked(context: RouteContext, caller: AdminCaller, ids: reado
     );
     return { result: rows, changed };
   });
-  return customerViews(context, context.database.em(), rows);
 }
 
 function namedIds(userIds: readonly string[]): string[] {

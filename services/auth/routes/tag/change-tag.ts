@@ -27,8 +27,7 @@ export function createTag(context: RouteContext): ServiceImpl<typeof TagService>
       await insertThing(em, tagKind, row);
       return { result: undefined, changed: [{ scope: scopeOf.tag(row.tagName), action: "created" }] };
     });
-    const [tag] = await tagViews(context, context.database.em(), [row]);
-    return { message: `Tag ${row.tagName} created successfully`, tag };
+    return { message: `Tag ${row.tagName} created successfully`, tag: await viewOf(context, row) };
   };
 }
 
@@ -37,15 +36,20 @@ export function updateTag(context: RouteContext): ServiceImpl<typeof TagService>
     const caller = requireCaller(requestHeader);
     const { settings, version } = request;
     const row = await change(context, caller, async (em) => {
-      const row = await lockThing(em, tagKind, requireId(tagKind, request.name));
+      const locked = await lockThing(em, tagKind, requireId(tagKind, request.name));
       const paths = pathsUnder("settings", request.updateMask?.paths);
       await requireBudget(em, settings?.limits);
-      updateThing(tagKind, row, caller, new Date(context.clock()), { settings, paths, version });
-      return { result: row, changed: [{ scope: scopeOf.tag(row.tagName), action: "updated" }] };
+      updateThing(tagKind, locked, caller, new Date(context.clock()), { settings, paths, version });
+      return { result: locked, changed: [{ scope: scopeOf.tag(locked.tagName), action: "updated" }] };
     });
-    const [tag] = await tagViews(context, context.database.em(), [row]);
-    return { message: `Tag ${row.tagName} updated successfully`, tag };
+    return { message: `Tag ${row.tagName} updated successfully`, tag: await viewOf(context, row) };
   };
+}
+
+/** Outside of the change: what was spent, accounting is asked, and it may wait for the same database. */
+async function viewOf(context: RouteContext, row: TagRow) {
+  const [tag] = await tagViews(context, context.database.em(), [row]);
+  return tag;
 }
 
 export function deleteTag(context: RouteContext): ServiceImpl<typeof TagService>["deleteTag"] {

@@ -12,6 +12,7 @@ import type { Results, Rounds } from "./results.ts";
 import { type Rig, startRig } from "./rig.ts";
 import { measureLatency, measureMemory, measureThroughput } from "./scenarios.ts";
 import type { Target, TargetName } from "./target.ts";
+import { measureTenancy } from "./tenancy.ts";
 import { largeRequest, models, streamRequest, wholeRequest } from "./workload.ts";
 
 /** Measures Sluice, prints what it found, and ends every process it started. */
@@ -96,6 +97,9 @@ async function runScenarios(rig: Rig, args: Arguments, started: (target: Target)
     ),
     memory: args.scenarios.has("memory")
       ? await measureMemory(rig, plan, started).catch((error: unknown) => void rig.fail("memory", error))
+      : undefined,
+    tenancy: args.scenarios.has("tenancy")
+      ? await measureTenancy(rig, args.quick).catch((error: unknown) => void rig.fail("tenancy", error))
       : undefined,
   };
 }

@@ -2,6 +2,7 @@ import type { Latencies } from "./open-loop.ts";
 import type { LoadFigures, Results, Rounds } from "./results.ts";
 import { median } from "./statistics.ts";
 import { type TargetName, targetNames } from "./target.ts";
+import { tenancyLines } from "./tenancy-figures.ts";
 import { streamChunks } from "./workload.ts";
 
 /** One figure with what it should be. */
@@ -63,6 +64,7 @@ export function evaluate(results: Results): Line[] {
       unit: "×",
       atLeast: 1,
     },
+    ...tenancyLines(results.tenancy),
   ];
 }
 

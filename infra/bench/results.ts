@@ -1,6 +1,7 @@
 import type { Latencies } from "./open-loop.ts";
 import type { Plan } from "./plan.ts";
 import type { TargetName } from "./target.ts";
+import type { TenancyFigures } from "./tenancy-figures.ts";
 
 /** What a target did under a closed loop. */
 export interface LoadFigures {
@@ -36,5 +37,6 @@ export interface Results {
   readonly idleMb: ReadonlyMap<TargetName, number>;
   readonly endMb: ReadonlyMap<TargetName, number>;
   readonly memory: MemoryFigures | undefined;
+  readonly tenancy: TenancyFigures | undefined;
   readonly failures: readonly string[];
 }

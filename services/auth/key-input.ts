@@ -32,7 +32,8 @@ export function readExpiry(duration: string | undefined, now: Date): Date | null
 
 /** The routes of a kind of keys. @throws INVALID_REQUEST where there is no such kind. */
 export function routesOf(keyType: string | undefined): readonly string[] {
-  const routes = routesOfType[keyType === undefined || keyType === "" ? "default" : keyType];
+  const type = keyType === undefined || keyType === "" ? "default" : keyType;
+  const routes = Object.hasOwn(routesOfType, type) ? routesOfType[type] : undefined;
   if (routes !== undefined) return routes;
   throw invalid("key_type", `must be one of ${Object.keys(routesOfType).join(", ")}`);
 }

@@ -1,4 +1,3 @@
-import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#chassis/database/database.ts";
 import { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
 import type { Limits } from "#gen/sluice/auth/v1/limits_pb.ts";
@@ -17,23 +16,18 @@ import {
   type OrganizationRow,
   Project,
   type ProjectRow,
-  RetiredKey,
   Team,
   TeamMember,
   type TeamMemberRow,
   type TeamRow,
   User,
   type UserRow,
-  VirtualKey,
-  type VirtualKeyRow,
 } from "./db/entities.ts";
+import type { FoundKey } from "./key-finder.ts";
 import { readDoc } from "./stored-doc.ts";
 
 /** A key with everybody above it, and the named things that they refer to. */
-export interface Lineage {
-  readonly key: VirtualKeyRow;
-  /** When the hash that was presented stops working, where the key was replaced meanwhile; see `RetiredKey`. */
-  readonly retiredUntil: Date | undefined;
+export interface Lineage extends FoundKey {
   readonly user: UserRow | null;
   readonly team: TeamRow | null;
   readonly organization: OrganizationRow | null;
@@ -46,10 +40,8 @@ export interface Lineage {
   readonly accessGroups: readonly AccessGroupRow[];
 }
 
-/** Reads a key with everybody above it, in at most four rounds of questions. Null where no key has this hash. */
-export async function loadLineage(database: Database, keyHash: string): Promise<Lineage | null> {
-  const found = await findKey(database.em(), keyHash);
-  if (found === null) return null;
+/** Reads everybody above a key, in at most three rounds of questions. */
+export async function loadLineage(database: Database, found: FoundKey): Promise<Lineage> {
   const { key } = found;
   const [user, memberships, organizationMemberships, team, project] = await Promise.all([
     key.userId ? database.em().findOne(User, { userId: key.userId }) : null,
@@ -69,15 +61,6 @@ export async function loadLineage(database: Database, keyHash: string): Promise<
 }
 
 type WithoutNamed = Omit<Lineage, "budgets" | "accessGroups">;
-
-async function findKey(em: SqlEntityManager, keyHash: string) {
-  const key = await em.findOne(VirtualKey, { keyId: keyHash });
-  if (key !== null) return { key, retiredUntil: undefined };
-  const retired = await em.findOne(RetiredKey, { retiredKeyId: keyHash });
-  if (retired === null) return null;
-  const replaced = await em.findOne(VirtualKey, { keyId: retired.keyId });
-  return replaced === null ? null : { key: replaced, retiredUntil: retired.expiresAt };
-}
 
 function budgetIds(lineage: WithoutNamed): string[] {
   const limits: (Limits | undefined)[] = [readDoc(KeySettingsSchema, lineage.key.doc).limits];

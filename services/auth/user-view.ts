@@ -18,9 +18,11 @@ export async function userViews(
   rows: readonly UserRow[],
 ): Promise<UserMessage[]> {
   const userIds = rows.map(({ userId }) => userId);
-  const memberships = rows.length === 0 ? [] : await em.find(TeamMember, { userId: { $in: userIds } });
+  const [memberships, spends] = await Promise.all([
+    rows.length === 0 ? [] : em.find(TeamMember, { userId: { $in: userIds } }),
+    spentBy(context, userIds.map(scopeOf.user)),
+  ]);
   const teams = Map.groupBy(memberships, ({ userId }) => userId);
-  const spends = await spentBy(context, userIds.map(scopeOf.user));
   return rows.map((row, at) => {
     const settings = readDoc(UserSettingsSchema, row.doc);
     settings.metadata ??= emptyObject;

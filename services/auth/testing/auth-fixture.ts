@@ -74,15 +74,18 @@ export async function setUp(
   const database = await openDatabase({ url, ...authSchema, log });
   const spent = new Map<string, bigint>();
   const spend = createLocalClient(SpendService, {
-    getSpend({ scopes }: { scopes: string[] }) {
+    async getSpend({ scopes }: { scopes: string[] }) {
       if (!spendWorks) throw new ConnectError("down", Code.Unavailable);
+      // Accounting shares the embedded database: it cannot answer within a transaction of auth.
+      await database.em().execute("select 1");
       return { spends: scopes.map((scope) => ({ scope, spentNanoUsd: spent.get(scope) ?? 0n })) };
     },
     listSpenders({ kind }: { kind: string }) {
       const spends = [...spent].filter(([scope]) => scope.startsWith(`${kind}:`));
       return { spends: spends.map(([scope, spentNanoUsd]) => ({ scope, spentNanoUsd })) };
     },
-    setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
+    async setSpend({ scope, spentNanoUsd }: { scope: string; spentNanoUsd: bigint }) {
+      await database.em().execute("select 1");
       const previousNanoUsd = spent.get(scope) ?? 0n;
       spent.set(scope, spentNanoUsd);
       return { previousNanoUsd };

@@ -71,6 +71,19 @@ test("an idle wallet goes back after two seconds and is forgotten", async () => 
   assert.equal(book.size, 0);
 });
 
+test("a lowered limit takes back what was leased under the higher one; a raised one leaves it", async () => {
+  const { ledger, book, wallet, lease, call, time } = start();
+  await lease(9000n, 2n);
+  const hold = call(1000n);
+  assert.equal(book.walletOf({ ...limits, maxBudgetNanoUsd: 20_000n }), wallet);
+  assert.equal(wallet.nano, 8000n);
+  assert.equal(book.walletOf({ ...limits, maxBudgetNanoUsd: 5000n }), wallet);
+  assert.equal(call(1n), undefined);
+  await book.returnExpired([wallet]);
+  assert.equal(ledger.reserved("key:1"), 1000n);
+  hold?.void(time.now);
+});
+
 test("an expired wallet is not spent from; what it held goes back before the next lease", async () => {
   const { ledger, book, wallet, lease, call, pass, time, failures } = start();
   await lease(9000n, 2n);

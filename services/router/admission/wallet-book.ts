@@ -48,10 +48,14 @@ export class WalletBook {
     return this.#wallets.size;
   }
 
-  /** The wallet of a scope, made where there is none. It is kept while it is in use. */
+  /**
+   * The wallet of a scope, made where there is none. It is kept while it is in use. What was leased under a higher limit
+   * goes back before the next lease: otherwise calls that cost less than their estimate would live on it for minutes.
+   */
   walletOf(limits: ScopeLimits): Wallet {
     const known = this.#wallets.get(limits.scope);
     if (known !== undefined) {
+      if (known.limits !== limits && isLower(limits, known.limits)) known.drain(this.#options.clock());
       known.limits = limits;
       return known;
     }
@@ -175,4 +179,15 @@ export class WalletBook {
       if (wallet.isEmpty) this.#wallets.delete(scope);
     }
   }
+}
+
+function isLower(limits: ScopeLimits, before: ScopeLimits): boolean {
+  const lower = (now: number | bigint | undefined, then: number | bigint | undefined) =>
+    now !== undefined && then !== undefined && now < then;
+  return (
+    lower(limits.maxBudgetNanoUsd, before.maxBudgetNanoUsd) ||
+    lower(limits.rpmLimit, before.rpmLimit) ||
+    lower(limits.tpmLimit, before.tpmLimit) ||
+    lower(limits.maxParallelRequests, before.maxParallelRequests)
+  );
 }

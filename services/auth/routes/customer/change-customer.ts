@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { LockMode } from "@mikro-orm/core";
 import { requireCaller } from "#chassis/access.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { CustomerSettingsSchema } from "#gen/sluice/auth/v1/customer_pb.ts";
@@ -94,7 +95,7 @@ async function setBlocked(context: RouteContext, caller: AdminCaller, ids: reado
       const rows = ids.map((customerId) => ({ customerId, doc, ...createdBy(caller, now) }));
       await em.upsertMany(Customer, rows, { onConflictAction: "ignore" });
     }
-    const rows = await em.find(Customer, customerKind.where(ids));
+    const rows = await em.find(Customer, customerKind.where(ids), { lockMode: LockMode.PESSIMISTIC_WRITE });
     for (const row of rows) {
       const settings = readDoc(CustomerSettingsSchema, row.doc);
       row.doc = writeDoc(CustomerSettingsSchema, { ...settings, blocked });

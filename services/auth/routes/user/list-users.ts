@@ -34,8 +34,7 @@ export function listUsers(context: RouteContext): ServiceImpl<typeof UserService
       const em = context.database.em();
       const where = await filterOf(em, caller, request);
       const [rows, total] = await em.findAndCount(User, where, { limit: page.limit, offset: page.offset, orderBy });
-      const users = await userViews(context, em, rows);
-      const counts = await keyCounts(em, rows);
+      const [users, counts] = await Promise.all([userViews(context, em, rows), keyCounts(context.database.em(), rows)]);
       for (const user of users) user.keyCount = counts.get(user.userId) ?? 0;
       return create(ListUsersResponseSchema, {
         users,

@@ -3,7 +3,7 @@ import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { Changed } from "./change.ts";
 import { Project, Team, TeamMember, VirtualKey } from "./db/entities.ts";
-import { removeKeys } from "./routes/delete-keys.ts";
+import { removeKeys } from "./routes/key/delete-keys.ts";
 import { scopeOf } from "./scope.ts";
 
 /** Deletes teams with their keys, memberships and projects. Returns what that changes. */

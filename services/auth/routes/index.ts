@@ -1,35 +1,24 @@
 import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
-import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
-import { deleteKeys } from "./delete-keys.ts";
 import { describeScope } from "./describe-scope.ts";
-import { generateKey } from "./generate-key.ts";
-import { getKeyInfo } from "./get-key-info.ts";
 import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
 import { organizationRoutes } from "./organization/index.ts";
 import { projectRoutes } from "./project/index.ts";
 import { tagRoutes } from "./tag/index.ts";
 import { teamRoutes } from "./team/index.ts";
-import { updateKey } from "./update-key.ts";
 import { userRoutes } from "./user/index.ts";
 
 export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
     implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
-    implement(KeyService, {
-      ...keyRoutes(context),
-      generateKey: generateKey(context),
-      updateKey: updateKey(context),
-      getKeyInfo: getKeyInfo(context),
-      deleteKeys: deleteKeys(context),
-    }),
+    keyRoutes(context),
     implement(SpendReportService, {
       listKeySpend: listKeySpend(context),
       listUserSpend: listUserSpend(context),

@@ -12,7 +12,7 @@ import { lockThings } from "../../kind.ts";
 import { organizationKind, organizationViews } from "../../organizations.ts";
 import { scopeOf } from "../../scope.ts";
 import { removeTeams } from "../../team-removal.ts";
-import { removeKeys } from "../delete-keys.ts";
+import { removeKeys } from "../key/delete-keys.ts";
 
 export function deleteOrganizations(
   context: RouteContext,

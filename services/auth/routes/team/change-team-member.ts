@@ -22,7 +22,7 @@ import { patch, readDoc, writeDoc } from "../../stored-doc.ts";
 import { placesIn, readTeamRole } from "../../team-members.ts";
 import { teamView } from "../../teams.ts";
 import { requireVersion } from "../../version.ts";
-import { removeKeys } from "../delete-keys.ts";
+import { removeKeys } from "../key/delete-keys.ts";
 import { lockTeam } from "./lock-team.ts";
 
 export function updateTeamMember(context: RouteContext): ServiceImpl<typeof TeamService>["updateTeamMember"] {

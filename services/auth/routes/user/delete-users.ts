@@ -10,7 +10,7 @@ import type { RouteContext } from "../../context.ts";
 import { OrganizationMember, TeamMember, User, VirtualKey } from "../../db/entities.ts";
 import { scopeOf } from "../../scope.ts";
 import { isProxyRole, mayManageUsers, requireUserRight } from "../../user-rights.ts";
-import { removeKeys } from "../delete-keys.ts";
+import { removeKeys } from "../key/delete-keys.ts";
 
 const lock = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
 

@@ -6,13 +6,13 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
-import type { RouteContext } from "../context.ts";
-import { VirtualKey } from "../db/entities.ts";
-import { maySeeKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
-import { keyView } from "../key-view.ts";
-import { scopeOf } from "../scope.ts";
-import { spentByOne } from "../scope-spend.ts";
-import { keyIdOf } from "../secret-key.ts";
+import type { RouteContext } from "../../context.ts";
+import { VirtualKey } from "../../db/entities.ts";
+import { maySeeKey, permittedTeams, requireKeyRight } from "../../key-rights.ts";
+import { keyView } from "../../key-view.ts";
+import { scopeOf } from "../../scope.ts";
+import { spentByOne } from "../../scope-spend.ts";
+import { keyIdOf } from "../../secret-key.ts";
 
 export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService>["getKeyInfo"] {
   return async ({ key }, { requestHeader }) => {

@@ -6,13 +6,13 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { DeleteKeysRequest, KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
-import { change, nameOf } from "../change.ts";
-import type { RouteContext } from "../context.ts";
-import { DeletedKey, VirtualKey, type VirtualKeyRow, WaitingKey } from "../db/entities.ts";
-import { oneForm } from "../key-input.ts";
-import { mayManageKey, permittedTeams, requireKeyRight } from "../key-rights.ts";
-import { scopeOf } from "../scope.ts";
-import { keyIdOf } from "../secret-key.ts";
+import { change, nameOf } from "../../change.ts";
+import type { RouteContext } from "../../context.ts";
+import { DeletedKey, VirtualKey, type VirtualKeyRow, WaitingKey } from "../../db/entities.ts";
+import { oneForm } from "../../key-input.ts";
+import { mayManageKey, permittedTeams, requireKeyRight } from "../../key-rights.ts";
+import { scopeOf } from "../../scope.ts";
+import { keyIdOf } from "../../secret-key.ts";
 
 /** The keys to delete, by what identifies them in the database; the values are as the caller wrote them. */
 interface Selection {

@@ -20,7 +20,7 @@ export function collectKey(context: RouteContext): ServiceImpl<typeof KeyService
     return change(context, caller, async (em) => {
       const row = await findKey(em, named);
       const permitted = await permittedTeams(em, caller, "regenerate", [row?.teamId]);
-      requireKeyRight(mayCollect(caller, row, permitted));
+      requireKeyRight(mayCollect(caller, row, named, permitted));
       const keyId = row?.keyId ?? named;
       const waiting = await em.findOne(WaitingKey, { keyId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
       if (waiting === null) {
@@ -42,9 +42,18 @@ export function collectKey(context: RouteContext): ServiceImpl<typeof KeyService
   }
 }
 
-/** A proxy admin learns that there is no such key; to anybody else it is the same as somebody else's. */
-function mayCollect(caller: AdminCaller, row: VirtualKeyRow | undefined, permitted: ReadonlySet<string>): boolean {
-  return caller.keyId === row?.keyId || mayManageKey(caller, row ?? { keyId: "" }, permitted);
+/**
+ * The holder of a key may, under its old hash too: for a moment after the rotation the edge knows it by no other. A proxy
+ * admin learns that there is no such key; to anybody else it is the same as somebody else's.
+ */
+function mayCollect(
+  caller: AdminCaller,
+  row: VirtualKeyRow | undefined,
+  named: string,
+  permitted: ReadonlySet<string>,
+): boolean {
+  if (row !== undefined && (caller.keyId === row.keyId || caller.keyId === named)) return true;
+  return mayManageKey(caller, row ?? { keyId: "" }, permitted);
 }
 
 async function findKey(em: SqlEntityManager, keyId: string): Promise<VirtualKeyRow | undefined> {

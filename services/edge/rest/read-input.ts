@@ -1,6 +1,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
-import type { HttpRule } from "#gen/sluice/rest/v1/rest_pb.ts";
+import type { HttpRule, MessageRule } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { invalidRequest, type JsonObject, parseObject } from "../body-json.ts";
 import type { HttpCall } from "../http-call.ts";
 import { readBody } from "../read-body.ts";
@@ -45,8 +45,8 @@ export function readBool(name: string, value: string): boolean {
 }
 
 /** A field that LiteLLM has and Sluice does not yet must not be ignored: whoever sets it relies on it. */
-export function refuseUnbuilt(rule: HttpRule, input: JsonObject): void {
-  for (const name of rule.unbuiltFields) {
+export function refuseUnbuilt({ unbuiltFields }: HttpRule | MessageRule, input: JsonObject): void {
+  for (const name of unbuiltFields) {
     if (Object.hasOwn(input, name) && !isUnset(input[name])) {
       throw invalidRequest(`'${name}' is not supported yet.`, name);
     }

@@ -10,9 +10,11 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
+import { ConnectError } from "@connectrpc/connect";
 import { Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { invalidRequest, isObject, type JsonObject } from "../body-json.ts";
-import { enumPrefix, fieldRule, isFlattened, isWellKnown } from "./field-rule.ts";
+import { enumPrefix, fieldRule, isFlattened, isWellKnown, messageRule } from "./field-rule.ts";
+import { refuseUnbuilt } from "./read-input.ts";
 import { usdToNano } from "./usd.ts";
 
 /**
@@ -24,6 +26,7 @@ import { usdToNano } from "./usd.ts";
  * @throws INVALID_REQUEST that names the field at fault.
  */
 export function readMessage(schema: DescMessage, input: JsonObject): Message {
+  refuseUnbuiltMembers(schema, input);
   const message = create(schema);
   for (const field of schema.fields) {
     if (isFlattened(field)) {
@@ -42,9 +45,17 @@ function readField(schema: DescMessage, message: Message, field: DescField, inpu
   if (value === null || value === undefined) return;
   try {
     mergeFromJson(schema, message, { [field.name]: adjust(field, value) }, { ignoreUnknownFields: true });
-  } catch {
+  } catch (error) {
+    // A member of a message in a list, say: it names itself.
+    if (error instanceof ConnectError) throw error;
     throw invalidRequest(`'${field.name}' must be ${expected(field)}.`, field.name);
   }
+}
+
+/** Refuses what the message, and those flattened into it, name as not built. */
+function refuseUnbuiltMembers(schema: DescMessage, input: JsonObject): void {
+  refuseUnbuilt(messageRule(schema), input);
+  for (const field of schema.fields) if (isFlattened(field)) refuseUnbuiltMembers(field.message, input);
 }
 
 /** Where the members of the JSON are in the message: `key`, `settings.limits.max_budget`. */
@@ -97,6 +108,7 @@ function enumName(desc: DescEnum, value: unknown): string {
 
 function adjustMembers(schema: DescMessage, value: unknown): JsonValue {
   if (!isObject(value)) throw new TypeError("no object");
+  refuseUnbuiltMembers(schema, value);
   const adjusted: { [name: string]: JsonValue } = {};
   for (const field of schema.fields) {
     if (isFlattened(field)) {

@@ -99,6 +99,7 @@ test("wrong types, unbuilt fields and the service's refusals name the field", as
     [{ key_alias: 5 }, 400, "key_alias", /a string/],
     [{ guardrails: ["a"] }, 400, "guardrails", /not supported yet/],
     [{ router_settings: { a: 1 } }, 400, "router_settings", /not supported yet/],
+    [{ send_invite_email: true }, 400, "send_invite_email", /not supported yet/],
     [{ key_alias: "taken" }, 409, "key_alias", /taken/],
     ["[]", 400, null, /JSON object/],
     ["{", 400, null, /position 1/],
@@ -110,6 +111,11 @@ test("wrong types, unbuilt fields and the service's refusals name the field", as
     assert.match(error.message, message);
   }
   assert.equal((await post(`${edge.url}/key/generate`, "")).status, 200);
+  // In a list too, where it would be missed all the more easily.
+  const bulk = await post(`${edge.url}/key/bulk_update`, {
+    keys: [{ key: "sk-a" }, { key: "sk-b", guardrails: ["a"] }],
+  });
+  assert.deepEqual([bulk.status, JSON.parse(bulk.text).error.param], [400, "guardrails"]);
 });
 
 test("access is as declared, and who calls is passed on", async () => {

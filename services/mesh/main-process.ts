@@ -24,14 +24,14 @@ export async function main(args: readonly string[], environment: Environment): P
 }
 
 /** A mistake of the person who starts us is a sentence on standard error; anything else keeps its stack. */
-export async function explain(work: () => Promise<void>): Promise<void> {
+export async function explain(work: () => Promise<void>, failure = "Sluice cannot start."): Promise<void> {
   try {
     await work();
   } catch (error) {
     process.exitCode = 1;
     const plain =
       error instanceof ConfigurationError ? error.message : error instanceof Error ? error.stack : String(error);
-    process.stderr.write(`Sluice cannot start.\n\n${plain}\n`);
+    process.stderr.write(`${failure}\n\n${plain}\n`);
   }
 }
 

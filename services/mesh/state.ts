@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { type DataDir, openDataDir } from "#chassis/data-dir.ts";
 import { type Database, type DatabaseOptions, databaseError, openDatabase } from "#chassis/database/database.ts";
-import { startEmbeddedPostgres } from "#chassis/database/embedded.ts";
+import { runningEmbeddedPostgres, startEmbeddedPostgres } from "#chassis/database/embedded.ts";
 import { ConfigurationError } from "#chassis/environment.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
@@ -43,6 +43,23 @@ export class State {
       return new State(config, log, keepsFiles ? await openDataDir(config.dataDir) : undefined);
     } catch (error) {
       throw new ConfigurationError(errorText(error));
+    }
+  }
+
+  /**
+   * For a command that works on what a gateway stores, which may be running: an embedded database that is open in the
+   * gateway's process is reached there, else it is opened here.
+   */
+  static async openBeside(config: MeshConfig, log: Logger): Promise<State> {
+    if (config.databaseUrl !== undefined) return new State(config, log, undefined);
+    try {
+      return new State(config, log, await openDataDir(config.dataDir));
+    } catch (error) {
+      const url = await runningEmbeddedPostgres(config.dataDir);
+      if (url === undefined) throw new ConfigurationError(errorText(error));
+      const state = new State(config, log, undefined);
+      state.#embedded = { url, close: async () => {} };
+      return state;
     }
   }
 

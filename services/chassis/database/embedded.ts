@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -30,6 +30,8 @@ export interface EmbeddedPostgres {
 /** A Unix socket's path has at most 108 bytes on Linux and 104 on macOS, with the closing zero. */
 const longestSocketPath = 103;
 const socketName = ".s.PGSQL.5432";
+/** Tells other processes of this user where the socket is. */
+const addressName = "postgres.socket";
 const closeTimeoutMs = 10_000;
 const restartPauseMs = 500;
 
@@ -50,13 +52,28 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     return startWorker({ dataDir, socketPath }, "listening");
   };
   const supervisor = supervise(await run(), run, options);
+  await writeFile(join(options.dataDir, addressName), socketDir, { mode: 0o600 });
   return {
-    url: new Secret(`postgresql://postgres@localhost/postgres?host=${encodeURIComponent(socketDir)}`),
+    url: addressOf(socketDir),
     async close() {
       await supervisor.stop();
+      await rm(join(options.dataDir, addressName), { force: true });
       await rm(socketDir, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * The address of the embedded database that another process runs in this data directory; undefined where none does. What
+ * is there may be left over from a process that was killed: whoever holds the directory's lock does not ask.
+ */
+export async function runningEmbeddedPostgres(dataDir: string): Promise<Secret | undefined> {
+  const socketDir = await readFile(join(dataDir, addressName), "utf8").catch(() => undefined);
+  return socketDir === undefined || !existsSync(join(socketDir, socketName)) ? undefined : addressOf(socketDir);
+}
+
+function addressOf(socketDir: string): Secret {
+  return new Secret(`postgresql://postgres@localhost/postgres?host=${encodeURIComponent(socketDir)}`);
 }
 
 /** Making the files takes three times the memory of using them, so a thread of its own does it and gives it back. */

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { type DataDir, openDataDir } from "#chassis/data-dir.ts";
 import { type Database, type DatabaseOptions, databaseError, openDatabase } from "#chassis/database/database.ts";
 import { runningEmbeddedPostgres, startEmbeddedPostgres } from "#chassis/database/embedded.ts";
+import { copyEmbedded, type EmbeddedCopy } from "#chassis/database/embedded-copy.ts";
 import { ConfigurationError } from "#chassis/environment.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
@@ -97,6 +99,12 @@ export class State {
     if (this.#databases.length === 0) return undefined;
     const answers = await Promise.all(this.#databases.map((database) => database.ping()));
     return answers.every(Boolean);
+  }
+
+  /** Copies the embedded database, wherever it is open, to a directory that does not exist yet. */
+  async copyEmbedded(to: string): Promise<EmbeddedCopy> {
+    const from = join(this.#config.dataDir, "postgres");
+    return copyEmbedded({ from, to, url: this.#embedded?.url, log: this.#log });
   }
 
   async close(): Promise<void> {

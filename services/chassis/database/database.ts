@@ -55,6 +55,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     migrations: options.migrations,
     log: options.log,
   });
+  return connectDatabase(options);
+}
+
+/** A database as it is: nothing is migrated, and nothing is asked of it before its first use. */
+export async function connectDatabase(options: Omit<DatabaseOptions, "migrations">): Promise<Database> {
   const orm = await MikroORM.init({
     ...connectionOptions(options, options.poolSize ?? 10, options.statementTimeoutMs ?? 30_000),
     entities: options.entities,
@@ -87,7 +92,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   };
 }
 
-function connectionOptions(options: DatabaseOptions, poolSize: number, statementTimeoutMs: number): Options {
+function connectionOptions(
+  options: Omit<DatabaseOptions, "migrations">,
+  poolSize: number,
+  statementTimeoutMs: number,
+): Options {
   const { log, schema } = options;
   return {
     dbName: databaseName(options.url),

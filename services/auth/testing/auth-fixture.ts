@@ -18,9 +18,8 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
-import { createSealer } from "#chassis/sealing.ts";
-import { Secret } from "#chassis/secret.ts";
 import type { TestDatabase } from "#chassis/testing/databases.ts";
+import { testKeyring } from "#chassis/testing/keyring.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import type { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
@@ -112,9 +111,10 @@ export async function setUp(
   const config = { ...readEnv({}), announceRetryMs: 20, ...own };
   const clock = { now };
   const meter = createNoopMeter();
-  const sealer = createSealer(new Secret("salt"));
   const service = createAuthService({
-    ...{ database, events, spend, masterKeyHash, sealer, config, log, meter },
+    ...{ database, events, spend, config, log, meter },
+    masterKey: { hash: masterKeyHash },
+    keyring: testKeyring(),
     clock: () => clock.now,
   });
   const transport = createRouterTransport((router) => {

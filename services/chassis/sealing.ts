@@ -15,6 +15,15 @@ export interface KeyedSealer extends Sealer {
   readonly keyId: string;
 }
 
+/** Something that is stored sealed, for whoever looks whether it opens. */
+export interface SealedValue {
+  /** What it is of: one word for all of its kind. */
+  readonly kind: string;
+  /** Which one. */
+  readonly name: string;
+  readonly sealed: Uint8Array;
+}
+
 /** The layouts there are, by their first byte. The first one, which does not name its key, is opened and no longer made. */
 const unnamed = 1;
 const named = 2;

@@ -29,6 +29,7 @@ import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type AuthConfig, readEnv } from "../config.ts";
+import type { AuthContext } from "../context.ts";
 import { authSchema } from "../db/schema.ts";
 import { hashKey } from "../secret-key.ts";
 import { createAuthService } from "../service.ts";
@@ -68,6 +69,7 @@ export async function setUp(
   spendWorks = true,
   connected = true,
   own: Partial<AuthConfig> = {},
+  trust: Partial<Pick<AuthContext, "masterKey" | "keyring">> = {},
 ): Promise<Setup> {
   const log = createLogger("error", () => undefined);
   const database = await openDatabase({ url, ...authSchema, log });
@@ -115,6 +117,7 @@ export async function setUp(
     ...{ database, events, spend, config, log, meter },
     masterKey: { hash: masterKeyHash },
     keyring: testKeyring(),
+    ...trust,
     clock: () => clock.now,
   });
   const transport = createRouterTransport((router) => {

@@ -109,11 +109,13 @@ test("of several mesh tokens the first is sent and all are accepted", () => {
 });
 
 test("a part of the mesh that is not told where the rest is does not start", async () => {
+  const auth = "http://127.0.0.1:1";
   const cases: [Record<string, string>, RegExp][] = [
     [{ SLUICE_SERVICES: "edge" }, /SLUICE_AUTH_URL must name the auth/],
     [{ SLUICE_SERVICES: "nonsense" }, /unknown service "nonsense"/],
-    [{ SLUICE_SERVICES: "provider-adapter" }, /SLUICE_MESH_TOKEN must be set/],
-    [{ SLUICE_SERVICES: "provider-adapter", SLUICE_MESH_TOKEN: "t" }, /NATS_URL must be set/],
+    [{ SLUICE_SERVICES: "provider-adapter" }, /SLUICE_AUTH_URL must name the auth/],
+    [{ SLUICE_SERVICES: "provider-adapter", SLUICE_AUTH_URL: auth }, /SLUICE_MESH_TOKEN must be set/],
+    [{ SLUICE_SERVICES: "accounting", SLUICE_MESH_TOKEN: "t" }, /NATS_URL must be set/],
     [{ SLUICE_SERVICES: "accounting", SLUICE_MESH_TOKEN: "t", NATS_URL: "nats://x" }, /DATABASE_URL must be set/],
     [{ PORT: "many" }, /PORT must be a whole number/],
   ];

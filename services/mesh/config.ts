@@ -46,8 +46,8 @@ const urlVariables: Record<ServiceName, string> = {
 const peers: Record<ServiceName, readonly ServiceName[]> = {
   edge: ["auth", "router", "accounting"],
   auth: ["accounting"],
-  router: ["provider-adapter", "accounting"],
-  "provider-adapter": [],
+  router: ["provider-adapter", "accounting", "auth"],
+  "provider-adapter": ["auth"],
   accounting: [],
 };
 

@@ -61,6 +61,7 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
     telemetry: createTelemetry(),
     health: new ProcessHealth(state, config),
     masterKey: masterKeyOf(file, config),
+    stopping: new AbortController(),
   };
   const servers: Servers = {};
   const close = closeOnce(start, servers);
@@ -142,6 +143,7 @@ function closeOnce(start: Start, servers: Servers): () => Promise<void> {
   const { config, state, peers, telemetry, tracing } = start;
   let closing: Promise<void> | undefined;
   const run = async () => {
+    start.stopping.abort();
     const hosted = [...peers.hosted].reverse();
     const edge = hosted.find(({ name }) => name === "edge");
     await Promise.all([edge?.close(), servers.edge?.close(config.drainMs)]);

@@ -10,7 +10,7 @@ import { applyArguments, usage } from "./arguments.ts";
 import { banner } from "./banner.ts";
 import { readConfigFile } from "./config-file.ts";
 import { explain, onSignals } from "./main-process.ts";
-import { findMasterKey } from "./master-key.ts";
+import { findMasterKey, type MasterKey } from "./master-key.ts";
 import { type SupervisedService, superviseService } from "./supervise.ts";
 
 /** A server that the local mesh found or started. */
@@ -40,7 +40,7 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
   for (const service of serviceNames) ports.set(service, service === "edge" ? httpPort(env) : await freePort());
   const base: Environment = {
     ...env,
-    SLUICE_MASTER_KEY: masterKey.key.reveal(),
+    ...masterKeyVariable(masterKey),
     SLUICE_MESH_TOKEN: text(env, "SLUICE_MESH_TOKEN") ?? randomBytes(24).toString("base64url"),
     DATABASE_URL: backing.postgres.url,
     NATS_URL: backing.nats.url,
@@ -63,6 +63,12 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
     await stop();
     throw error;
   }
+}
+
+/** A key that is kept in a file is read there by every process: the file changes when the key is replaced. */
+function masterKeyVariable({ key, origin, place }: MasterKey): Environment {
+  const inFile = origin === "stored" || origin === "generated";
+  return inFile ? { SLUICE_MASTER_KEY_FILE: place } : { SLUICE_MASTER_KEY: key.reveal() };
 }
 
 function httpPort(env: Environment): number {

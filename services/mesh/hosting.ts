@@ -5,6 +5,7 @@ import type { Logger } from "#chassis/log.ts";
 import { createSealer, type Sealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
 import type { Telemetry } from "#chassis/telemetry.ts";
+import type { Certificates } from "#chassis/tls/certificates.ts";
 import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
@@ -54,6 +55,8 @@ export interface Start {
   readonly peers: Peers;
   readonly health: ProcessHealth;
   readonly masterKey: MasterKey | undefined;
+  /** Undefined where peers are spoken to in clear text. */
+  readonly certificates: Certificates | undefined;
 }
 
 /** What the rest of the process needs of the services that it hosts. */

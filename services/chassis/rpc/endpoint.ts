@@ -39,6 +39,14 @@ export class Endpoint {
     return this.#pool;
   }
 
+  /**
+   * The server, which stops or has other certificates, closes a connection of the pool. It will close the others: better
+   * that we do, who know whether a call is about to be sent on one.
+   */
+  leave(pool: Pool): void {
+    if (pool === this.#pool) this.renew();
+  }
+
   /** New calls get new connections. Those under way end on the ones that they have. */
   renew(): void {
     const old = this.#pool;

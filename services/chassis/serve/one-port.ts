@@ -13,6 +13,11 @@ const maxHeaderBytes = 32 * 1024;
 const idleSessionMs = 600_000;
 /** How often, while the server drains, connections that have become idle are closed. */
 const sweepMs = 20;
+/**
+ * How long an idle connection is kept when the server drains: a request may be on its way on it, and the answer to any other
+ * request of the same client tells it to leave.
+ */
+const lingerMs = 300;
 
 export interface OnePortOptions {
   readonly host: string;
@@ -85,12 +90,13 @@ export class OnePort {
     this.#closing = true;
     this.#unwatch?.();
     this.#listener.close();
-    for (const socket of this.#undecided) socket.destroy();
     for (const session of this.#sessions) session.close();
+    const quiet = performance.now() + Math.min(lingerMs, graceMs);
     const deadline = performance.now() + graceMs;
-    this.#http1.closeIdleConnections();
     while (this.#sockets.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
+      if (performance.now() < quiet) continue;
+      for (const socket of this.#undecided) socket.destroy();
       this.#http1.closeIdleConnections();
     }
     for (const socket of this.#sockets) socket.destroy();
@@ -105,7 +111,7 @@ export class OnePort {
       handshakeTimeoutMs: headerTimeoutMs,
       log,
       onSocket: (socket) => this.#keepSocket(socket),
-      onPeer: (socket) => (this.#closing ? socket.destroy() : this.#accept(socket)),
+      onPeer: (socket) => this.#accept(socket),
     });
   }
 

@@ -31,7 +31,10 @@ class TwinMesh {
   readonly #shared: Readonly<Record<string, string | undefined>>;
   readonly #scheme: string;
   readonly replicas: Replica[] = [];
-  #ports = new Map<ServiceName, readonly number[]>();
+  readonly #ports = new Map<ServiceName, readonly number[]>();
+  /** Of the replica that restarts. */
+  #leaving: number | undefined;
+  #turn = 0;
 
   constructor(scheme: string, shared: Readonly<Record<string, string | undefined>>) {
     this.#scheme = scheme;
@@ -51,8 +54,11 @@ class TwinMesh {
   /** Restarts one replica after the other, as a cluster does. */
   async roll(changes: Readonly<Record<string, string>>): Promise<void> {
     for (const replica of this.replicas) {
+      this.#leaving = replica.port;
+      await sleep(100);
       await replica.gateway.close();
       replica.gateway = await startGateway(this.#environment(replica, changes));
+      this.#leaving = undefined;
     }
   }
 
@@ -60,15 +66,15 @@ class TwinMesh {
     for (const { gateway } of this.replicas.toReversed()) await gateway.close();
   }
 
-  /** Sends a request as a load balancer would: to one edge, and to the other where the first does not take it. */
+  /** Sends a request as a load balancer does, which takes a pod out before it stops. */
   async request(path: string, { key = masterKey, body }: { key?: string; body?: unknown } = {}): Promise<Response> {
     const init = {
       method: body === undefined ? "GET" : "POST",
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json", connection: "close" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     };
-    const [one, other] = this.#ports.get("edge") ?? [];
-    return fetch(`http://127.0.0.1:${one}${path}`, init).catch(() => fetch(`http://127.0.0.1:${other}${path}`, init));
+    const edges = (this.#ports.get("edge") ?? []).filter((port) => port !== this.#leaving);
+    return fetch(`http://127.0.0.1:${edges[this.#turn++ % edges.length]}${path}`, init);
   }
 
   #environment({ service, port, probePort, dataDir }: Omit<Replica, "gateway">, changes: Record<string, string>) {

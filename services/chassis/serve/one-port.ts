@@ -1,6 +1,7 @@
 import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import { setImmediate as immediate } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import type { Certificates } from "../tls/certificates.ts";
 import type { RequestHandler } from "./request-handler.ts";
@@ -89,6 +90,8 @@ export class OnePort {
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
     this.#unwatch?.();
+    // Connections that the system has taken for us and we have not seen yet would be reset.
+    await immediate();
     this.#listener.close();
     for (const session of this.#sessions) session.close();
     const quiet = performance.now() + Math.min(lingerMs, graceMs);

@@ -2,6 +2,7 @@ import { hash, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Logger } from "#chassis/log.ts";
 import type { Telemetry } from "#chassis/telemetry.ts";
+import type { Certificates } from "#chassis/tls/certificates.ts";
 import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
@@ -53,6 +54,8 @@ export interface Start {
   readonly masterKey: MasterKey | undefined;
   /** Aborted when the process stops. */
   readonly stopping: AbortController;
+  /** Undefined where peers are spoken to in clear text. */
+  readonly certificates: Certificates | undefined;
 }
 
 /** What the rest of the process needs of the services that it hosts. */

@@ -81,10 +81,13 @@ function serviceEnvironment(
   ports: ReadonlyMap<ServiceName, number>,
   dataDir: string,
 ): Environment {
-  const url = (name: ServiceName) => `http://127.0.0.1:${ports.get(name)}`;
+  const scheme = text(base, "SLUICE_TLS_CERT") === undefined ? "http" : "https";
+  const url = (name: ServiceName) => `${scheme}://127.0.0.1:${ports.get(name)}`;
   return {
     ...base,
     SLUICE_SERVICES: service,
+    // One number cannot be the port of five processes.
+    SLUICE_PROBE_PORT: undefined,
     SLUICE_DATA_DIR: join(dataDir, service),
     SLUICE_AUTH_URL: url("auth"),
     SLUICE_ROUTER_URL: url("router"),

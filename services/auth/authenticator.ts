@@ -5,6 +5,7 @@ import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { RouteContext } from "./context.ts";
 import { createKeyFinder } from "./key-finder.ts";
+import { gatewayScopes } from "./limit-scopes.ts";
 import { loadLineage } from "./lineage.ts";
 import { masterPrincipal, virtualPrincipal } from "./principal.ts";
 import { isKeyHash } from "./secret-key.ts";
@@ -15,7 +16,9 @@ import { isKeyHash } from "./secret-key.ts";
  */
 export type Authenticator = (keyHash: string, signal: AbortSignal) => Promise<Principal | undefined>;
 
-export function createAuthenticator({ database, masterKeyHash, telemetry, clock }: RouteContext): Authenticator {
+export function createAuthenticator(context: RouteContext): Authenticator {
+  const { database, masterKeyHash, telemetry, clock } = context;
+  const gateway = gatewayScopes(context.config.tenancyRules);
   const findKey = createKeyFinder(database);
   return async (keyHash, signal) => {
     if (!isKeyHash(keyHash)) {
@@ -23,12 +26,17 @@ export function createAuthenticator({ database, masterKeyHash, telemetry, clock 
     }
     if (masterKeyHash !== undefined && timingSafeEqual(Buffer.from(keyHash), Buffer.from(masterKeyHash))) {
       telemetry.authenticated("master");
-      return masterPrincipal(keyHash);
+      return bound(masterPrincipal(keyHash));
     }
     const lineage = await find(keyHash, signal);
     telemetry.authenticated(lineage === null ? "unknown" : "virtual");
-    return lineage === null ? undefined : virtualPrincipal(lineage, new Date(clock()));
+    return lineage === null ? undefined : bound(virtualPrincipal(lineage, new Date(clock())));
   };
+
+  function bound(principal: Principal): Principal {
+    principal.scopes.push(...gateway);
+    return principal;
+  }
 
   async function find(keyHash: string, signal: AbortSignal) {
     try {

@@ -19,6 +19,7 @@ import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
 import { authSchema } from "../auth/db/schema.ts";
 import { createAuthService } from "../auth/service.ts";
+import { readTenancyRules } from "../auth/tenancy-rules.ts";
 import { readEdgeConfig } from "../edge/config.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
 import { createEdgeService, type EdgeService } from "../edge/service.ts";
@@ -87,14 +88,15 @@ async function hostAccounting({ file, log, telemetry, state, peers }: Start): Pr
 async function hostAuth(start: Start): Promise<void> {
   const { file, log, telemetry, state, peers, masterKey } = start;
   const { policy, warnings } = readKeyPolicy(file.document);
-  for (const warning of warnings) log.warn(warning);
+  const tenancy = readTenancyRules(file.document);
+  for (const warning of [...warnings, ...tenancy.warnings]) log.warn(warning);
   const service = createAuthService({
     database: await state.database(authSchema),
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
     sealer: sealerOf(start),
-    config: readAuthEnv(file.env, policy),
+    config: readAuthEnv(file.env, policy, tenancy.rules),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,

@@ -108,6 +108,24 @@ test("a team row has LiteLLM's members", async () => {
   assert.deepEqual(await error("GET /team/info?team_id=none", undefined), [404, "not_found_error", "team_id"]);
 });
 
+test("a new user's teams are ids, or ids with what holds there", async () => {
+  await ok("POST /team/new", { team_id: "t3" });
+  const made = await ok("POST /user/new", {
+    user_id: "placed",
+    teams: ["t1", { team_id: "t3", max_budget_in_team: 0.25, user_role: "admin" }],
+  });
+  assert.deepEqual(new Set(rows(made.teams)), new Set(["t1", "t3"]));
+  const info = await ok("GET /team/info?team_id=t3", undefined);
+  const [place] = rows(info.team_memberships);
+  has(place, { user_id: "placed", team_id: "t3" });
+  has(place?.litellm_budget_table, { max_budget: 0.25 });
+  for (const teams of [[5], [["t1"]], "t1", [{ team_id: "t1", user_role: "king" }], [""]]) {
+    assert.equal((await error("POST /user/new", { teams }))[0], 400, JSON.stringify(teams));
+  }
+  await ok("POST /user/delete", { user_ids: ["placed"] });
+  await ok("POST /team/delete", { team_ids: ["t3"] });
+});
+
 test("members, keys and spends of a team", async () => {
   const joined = await ok("POST /team/member_add", {
     team_id: "t1",

@@ -128,6 +128,10 @@ if (meshAvailable()) {
         async () => postgres?.pause(),
         async (unused) => {
           const until = Date.now() + beyondFreshMs;
+          const began = performance.now();
+          await assertAway(await gateway.request("/team/list"), "/team/list");
+          // Three seconds, and as much again for a busy machine; a connection alone would be waited for longer.
+          assert.ok(performance.now() - began < 6_000, `/team/list: ${performance.now() - began} ms`);
           await assertNobodyKnows(unused);
           await sleep(Math.max(0, until - Date.now()));
           await assertAway(await call(unused), "a key that was not used before, later");

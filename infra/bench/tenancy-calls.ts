@@ -13,9 +13,9 @@ export interface TimedAnswer {
 
 const patienceMs = 30_000;
 
-/** One call of a model with a key. */
-export function chat(to: ManagedProcess, key: string): Promise<TimedAnswer> {
-  return send(to, chatPath, key, wholeRequest());
+/** One call of a model with a key: of the one that all of the benchmark calls, where none is named. */
+export function chat(to: ManagedProcess, key: string, model?: string): Promise<TimedAnswer> {
+  return send(to, chatPath, key, wholeRequest(model));
 }
 
 /** One call that asks for nothing but who the key is. */

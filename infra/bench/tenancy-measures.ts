@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { Database } from "../../services/chassis/database/database.ts";
@@ -94,6 +95,8 @@ export async function measureLists(
   return found;
 }
 
+/** A call with a budget needs a price. */
+const mockPrices = { input_cost_per_token: 0.000_000_15, output_cost_per_token: 0.000_000_6 };
 const pollMs = 20;
 const changePatienceMs = 20_000;
 
@@ -106,33 +109,42 @@ export async function measureChanges(
   fresh: FreshKeys,
   rounds: number,
 ): Promise<Record<string, number>> {
-  const longest = { "a blocked key": 0, "an edited budget": 0 };
+  const longest = { "a blocked key": 0, "an edited budget": 0, "a new model": 0 };
   for (let round = 0; round < rounds; round += 1) {
     const [key = ""] = fresh.take(1);
     const block = () => admin(replicas[0], "/key/block", { key });
-    longest["a blocked key"] = Math.max(longest["a blocked key"], await followed(replicas, key, block, 401));
+    longest["a blocked key"] = Math.max(
+      longest["a blocked key"],
+      await followed(replicas, (replica) => chat(replica, key), block, 401),
+    );
     const budget = (maxBudget: number) => () =>
       admin(replicas[0], "/budget/update", { budget_id: sharedBudget.id, max_budget: maxBudget });
     const referring = keyAt(round);
-    const lowered = await followed(replicas, referring, budget(0), 400);
-    const raised = await followed(replicas, referring, budget(1_000_000), 200);
+    const call = (replica: ManagedProcess) => chat(replica, referring);
+    const lowered = await followed(replicas, call, budget(0), 400);
+    const raised = await followed(replicas, call, budget(1_000_000), 200);
     longest["an edited budget"] = Math.max(longest["an edited budget"], lowered, raised);
+    const model = `added-${randomUUID()}`;
+    const add = () =>
+      admin(replicas[0], "/model/new", { model_name: model, litellm_params: { model: "mock/echo", ...mockPrices } });
+    const added = await followed(replicas, (replica) => chat(replica, referring, model), add, 200);
+    longest["a new model"] = Math.max(longest["a new model"], added);
   }
   return longest;
 }
 
 async function followed(
   replicas: readonly ManagedProcess[],
-  key: string,
+  call: (replica: ManagedProcess) => Promise<{ status: number }>,
   change: () => Promise<{ status: number; text: string; ms: number }>,
   status: number,
 ): Promise<number> {
-  await Promise.all(replicas.map((replica) => chat(replica, key)));
+  await Promise.all(replicas.map(call));
   const began = performance.now();
   expectStatus(await change(), 200);
   await Promise.all(
     replicas.map(async (replica) => {
-      while ((await chat(replica, key)).status !== status) {
+      while ((await call(replica)).status !== status) {
         if (performance.now() - began > changePatienceMs) throw new Error(`a change to ${status} was not followed`);
         await sleep(pollMs);
       }

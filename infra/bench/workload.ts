@@ -13,8 +13,8 @@ const system = "You are a careful assistant. Answer briefly, and say so where yo
 const question = "Which of the two figures decides how many requests a gateway carries, and how would you measure it? ";
 
 /** A chat completion request of about half a kilobyte. */
-export function wholeRequest(): string {
-  return request({ model: models.whole, text: question.repeat(3).trim() });
+export function wholeRequest(model: string = models.whole): string {
+  return request({ model, text: question.repeat(3).trim() });
 }
 
 /** The same, answered as a stream. Usage is asked for, as most clients and every gateway that meters do. */

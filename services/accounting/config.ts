@@ -13,6 +13,8 @@ export interface AccountingConfig {
   readonly noticeIntervalMs: number;
   /** How often partitions are made ahead and stale rows removed. */
   readonly housekeepingMs: number;
+  /** How often the database is looked at, so that an outage is known of. */
+  readonly databasePulseMs: number;
   /** On whose clocks budget windows end. */
   readonly timeZone: TimeZone;
 }
@@ -24,6 +26,7 @@ export function readEnv(env: Environment): AccountingConfig {
     settleGraceMs: 2000,
     noticeIntervalMs: 250,
     housekeepingMs: 600_000,
+    databasePulseMs: 1000,
     timeZone: readTimeZone(text(env, "SLUICE_TIMEZONE")),
   };
 }

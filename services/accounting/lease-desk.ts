@@ -2,6 +2,7 @@ import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { DatabaseOutage } from "./database-outage.ts";
 import {
   addToBuckets,
   addToLeases,
@@ -19,6 +20,7 @@ import type { TimeZone } from "./time-zone.ts";
 
 export interface LeaseDeskOptions {
   readonly database: Database;
+  readonly outage: Pick<DatabaseOutage, "recover">;
   readonly clock: () => number;
   readonly leaseTtlMs: number;
   readonly rateHoldMs: number;
@@ -98,6 +100,7 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
 
 async function decideTogether(options: LeaseDeskOptions, requests: readonly ReadLease[]): Promise<LeaseOutcome[]> {
   const scopes = [...new Set(requests.flatMap(({ needs }) => needs.map((need) => need.scope)))];
+  await options.outage.recover();
   for (;;) {
     const outcomes = await options.database.transaction((em) => tryDecide(em, options, requests, scopes));
     if (outcomes !== "ledger missing") return outcomes;

@@ -1,6 +1,7 @@
 import type { HostedService } from "#chassis/service.ts";
 import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import type { AccountingContext } from "./context.ts";
+import { watchDatabase } from "./database-outage.ts";
 import { reviveLeases } from "./db/lease-owners.ts";
 import { createPartitions } from "./db/partitions.ts";
 import { createAccountingTelemetry } from "./events.ts";
@@ -24,6 +25,8 @@ export async function createAccountingService(context: AccountingContext): Promi
   const nowMs = clock();
   await partitions.ensureAhead(nowMs);
   await reviveLeases(database.em(), nowMs - reviveWithinMs, nowMs, nowMs + config.leaseTtlMs);
+  const { leaseTtlMs } = config;
+  const outage = watchDatabase({ database, clock, leaseTtlMs, pulseMs: config.databasePulseMs });
   const housekeeping = startHousekeeping({
     database,
     partitions,
@@ -37,10 +40,11 @@ export async function createAccountingService(context: AccountingContext): Promi
   );
   return {
     name: "accounting",
-    implementations: accountingRoutes(context, notices, telemetry),
+    implementations: accountingRoutes(context, notices, telemetry, outage),
     async close() {
       await unsubscribe();
       await housekeeping.stop();
+      outage.stop();
       notices.close();
     },
   };

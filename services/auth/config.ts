@@ -2,6 +2,7 @@ import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { errorText } from "#chassis/log.ts";
 import { type KeyPolicy, noKeyPolicy } from "./key-policy.ts";
+import { noTenancyRules, type TenancyRules } from "./tenancy-rules.ts";
 
 /** The settings of auth. */
 export interface AuthConfig {
@@ -11,6 +12,8 @@ export interface AuthConfig {
   readonly announceRetryMs: number;
   /** What the configuration file says about keys: `readKeyPolicy`. */
   readonly keyPolicy: KeyPolicy;
+  /** What it says about everybody else: `readTenancyRules`. */
+  readonly tenancyRules: TenancyRules;
   readonly rotation: RotationConfig;
 }
 
@@ -25,11 +28,16 @@ export interface RotationConfig {
   readonly masterGrace: string;
 }
 
-export function readEnv(env: Environment, keyPolicy: KeyPolicy = noKeyPolicy): AuthConfig {
+export function readEnv(
+  env: Environment,
+  keyPolicy: KeyPolicy = noKeyPolicy,
+  tenancyRules: TenancyRules = noTenancyRules,
+): AuthConfig {
   return {
     keyBytes: integer(env, "LENGTH_OF_LITELLM_GENERATED_KEY", 16, 16, 64),
     announceRetryMs: 1000,
     keyPolicy,
+    tenancyRules,
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

@@ -9,6 +9,8 @@ export interface AuthTelemetry {
   authenticated(outcome: AuthenticationOutcome): void;
   /** Something was made, changed or deleted: `scope` names it, `by` the user or key that did it. */
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
+  /** The budget that `max_end_user_budget_id` names is not there: customers without limits have none. Told once. */
+  customerBudgetMissing(budgetId: string): void;
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
@@ -21,6 +23,7 @@ export interface AuthTelemetry {
 export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
   const lookups = meter.createCounter("sluice.auth.lookups", { description: "Keys looked up, by outcome" });
   const changes = meter.createCounter("sluice.auth.changes", { description: "Changes by administrators, by kind" });
+  const told = { budgetMissing: false };
   return {
     authenticated: (outcome) => lookups.add(1, { outcome }),
     changed(list, by) {
@@ -29,6 +32,11 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
         changes.add(1, { kind, action });
         log.info(`${kind} ${action}`, { scope: shortScope(scope), by: short(by) });
       }
+    },
+    customerBudgetMissing(budgetId) {
+      if (told.budgetMissing) return;
+      told.budgetMissing = true;
+      log.error("the budget of max_end_user_budget_id is missing: customers are not limited", { budget_id: budgetId });
     },
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     masterKeysUnread: (error) => log.warn("replaced master keys cannot be read", { error: errorText(error) }),

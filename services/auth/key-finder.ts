@@ -55,7 +55,8 @@ export function createKeyFinder(database: Database, masterKeys: Pick<MasterKeys,
     }
     return new Promise((resolve, reject) => {
       waiting.push({ keyHash, signal, resolve, reject });
-      pump();
+      // Keys that come at the same moment go together.
+      queueMicrotask(pump);
     });
   };
 }

@@ -3,7 +3,9 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Limits, LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { type ScopeLimits, ScopeLimitsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
 import type { BudgetRow } from "./db/entities.ts";
+import { scopeOf } from "./scope.ts";
 import { readDoc } from "./stored-doc.ts";
+import type { TenancyRules } from "./tenancy-rules.ts";
 
 /**
  * The scopes that calls under one level count against: the level's own, one for every further budget window and one for
@@ -34,6 +36,14 @@ export function limitScopes(scope: string, limits: Limits | undefined, since: Da
   );
   const models = modelsOf(limits).map((model) => modelScope(scope, model, limits, since));
   return [own, ...windows, ...models];
+}
+
+/**
+ * The scope that every call counts against, the master key's too, where the configuration file bounds what all of them
+ * cost together. Its windows count from the epoch: replicas know of no other common beginning.
+ */
+export function gatewayScopes({ gateway }: TenancyRules): ScopeLimits[] {
+  return gateway === undefined ? [] : limitScopes(scopeOf.gateway(), gateway, new Date(0));
 }
 
 function modelsOf(limits: Limits): string[] {

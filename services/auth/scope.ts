@@ -3,6 +3,8 @@
  * escaped, so that no two members share a scope.
  */
 export const scopeOf = {
+  /** Everything that the gateway answers. */
+  gateway: () => "gateway:all",
   key: (keyId: string) => `key:${keyId}`,
   user: (userId: string) => `user:${userId}`,
   team: (teamId: string) => `team:${teamId}`,

@@ -80,6 +80,20 @@ for (const { name, url } of databases.all) {
     await close();
   });
 
+  test(`several keys in one question: those that nobody knows are left out (${name})`, async () => {
+    const { auth, keys, close } = await setUp(url);
+    const made = [await generate(keys, {}, master), await generate(keys, {}, master)].map(({ token }) => token);
+    const asked = [...made, masterKeyHash, hashKey("sk-guess-1"), hashKey("sk-guess-2")];
+    const { principals } = await auth.authenticateKeys({ keyHashes: asked });
+    assert.deepEqual(Object.keys(principals).sort(), [...made, masterKeyHash].sort());
+    for (const keyHash of made) assert.equal(principals[keyHash]?.keyId, keyHash);
+    assert.deepEqual((await auth.authenticateKeys({})).principals, {});
+    await refused(auth.authenticateKeys({ keyHashes: ["sk-not-a-hash"] }), Reason.INVALID_REQUEST, "key_hash");
+    const many = Array.from({ length: 501 }, (_, at) => hashKey(`sk-${at}`));
+    await refused(auth.authenticateKeys({ keyHashes: many }), Reason.INVALID_REQUEST, "key_hashes");
+    await close();
+  });
+
   test(`an empty request makes a key without limits, a budget of 0 is a limit (${name})`, async () => {
     const { auth, keys, close } = await setUp(url);
     const free = await generate(keys, { duration: "-1", spend: 0n, keyType: "default", keyAlias: "" }, master);

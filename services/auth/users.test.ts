@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
+import { parseYaml } from "#chassis/yaml-file.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
+import { readEnv } from "./config.ts";
+import { readKeyPolicy } from "./config-file.ts";
 import { TeamMember, User, VirtualKey } from "./db/entities.ts";
 import { as, generate, master, refused, setUp } from "./testing/auth-fixture.ts";
 import { storeOrganization, storeTeam } from "./testing/stored-rows.ts";
@@ -26,7 +29,7 @@ for (const { name, url } of databases.all) {
       {
         userId: "anna",
         settings: { userEmail: "Anna@example.org", models: ["gpt-4o"], limits: { maxBudget: 7n } },
-        teams: ["t"],
+        teams: [{ teamId: "t" }],
         keyAlias: "anna's",
       },
       master,
@@ -112,6 +115,34 @@ for (const { name, url } of databases.all) {
 const [anyDatabase] = databases.all;
 assert.ok(anyDatabase);
 
+test("a user's first key keeps to the rules for keys", async () => {
+  const file = `litellm_settings:
+  default_key_generate_params: {models: [gpt-4o]}
+  upperbound_key_generate_params: {max_budget: 5, duration: 30d}
+general_settings: {default_team_disabled: true}`;
+  const { policy } = readKeyPolicy(parseYaml(file, "config.yaml", {}));
+  const setup = await setUp(anyDatabase.url, true, true, readEnv({}, policy));
+  await storeTeam(setup.database, "t");
+  await storeTeam(setup.database, "small", { models: ["o3"] });
+  const users = setup.client(UserService);
+  const made = await users.createUser({ teamId: "t" }, master);
+  const { info } = await setup.keys.getKeyInfo({ key: made.token ?? "" }, master);
+  assert.deepEqual([info?.settings?.models, info?.settings?.limits?.maxBudget], [["gpt-4o"], 5_000_000_000n]);
+  assert.ok(made.expires);
+  assert.equal((await users.createUser({ userId: "without a team" }, master)).key, "");
+  const refusals: [object, string][] = [
+    [{ autoCreateKey: true }, "team_id"],
+    [{ teamId: "t", duration: "31d" }, "duration"],
+    [{ teamId: "small" }, "models"],
+    [{ teams: [{ teamId: "t", userRole: "king" }] }, "role"],
+  ];
+  for (const [request, param] of refusals) {
+    await refused(users.createUser({ userId: "nobody", ...request }, master), Reason.INVALID_REQUEST, param);
+  }
+  await refused(users.getUser({ userId: "nobody" }, master), Reason.NOT_FOUND, "user_id");
+  await setup.close();
+});
+
 test("ids, addresses and SSO ids are unique, and a stale version is a conflict", async () => {
   const setup = await setUp(anyDatabase.url);
   const users = setup.client(UserService);
@@ -123,7 +154,7 @@ test("ids, addresses and SSO ids are unique, and a stale version is a conflict",
   await refused(create("u2", { ssoUserId: "s1" }), Reason.CONFLICT, "sso_user_id");
   await refused(create("u2", { userEmail: "nobody" }), Reason.INVALID_REQUEST, "user_email");
   await refused(create("u2", { userRole: "king" }), Reason.INVALID_REQUEST, "user_role");
-  await refused(users.createUser({ teams: ["no-such-team"] }, master), Reason.INVALID_REQUEST, "teams");
+  await refused(users.createUser({ teams: [{ teamId: "no-such-team" }] }, master), Reason.INVALID_REQUEST, "teams");
   const alias = (userAlias: string, version: number) => ({
     userId: "u1",
     version,

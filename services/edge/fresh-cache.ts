@@ -3,8 +3,11 @@ import { findGatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 
 export interface FreshCacheOptions<V> {
-  /** Asks who knows. UNAVAILABLE means that nobody could tell; what else it rejects with is passed on and not kept. */
-  readonly load: (key: string) => Promise<V>;
+  /**
+   * Asks who knows. UNAVAILABLE means that nobody could tell; what else it rejects with is passed on and not kept.
+   * `nobodyWaits` where an old value is served meanwhile.
+   */
+  readonly load: (key: string, nobodyWaits: boolean) => Promise<V>;
   /** Whether a value says that there is no such thing. Such values have a bound of their own, so that guesses push nothing out. */
   readonly isAbsent: (value: V) => boolean;
   /** Bounds the values, and those that are absent, each. */
@@ -84,14 +87,14 @@ export class FreshCache<V> {
   }
 
   #askInBackground(key: string): void {
-    if (!this.#asked.has(key)) this.#ask(key).catch(() => {});
+    if (!this.#asked.has(key)) this.#ask(key, true).catch(() => {});
   }
 
   /** Callers that ask for the same key at the same time share one question. */
-  #ask(key: string): Promise<V> {
+  #ask(key: string, nobodyWaits = false): Promise<V> {
     const running = this.#asked.get(key);
     if (running !== undefined) return running;
-    const asked = this.#options.load(key).then(
+    const asked = this.#options.load(key, nobodyWaits).then(
       (value) => {
         if (this.#settle(key, asked)) this.#remember(key, value);
         return value;

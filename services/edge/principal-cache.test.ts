@@ -7,10 +7,13 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { PrincipalSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { PrincipalCache } from "./principal-cache.ts";
+import { authenticateEach } from "./testing/scripted-mesh.ts";
 
 function setUp(entries = 100) {
   const auth = {
     asked: [] as string[],
+    /** How many keys each question was about that several shared. */
+    questions: [] as number[],
     answer: async (keyHash: string) => ({ principal: create(PrincipalSchema, { keyId: keyHash }) }),
     unanswered: 0,
     now: 0,
@@ -20,6 +23,11 @@ function setUp(entries = 100) {
       authenticate({ keyHash }) {
         auth.asked.push(keyHash);
         return auth.answer(keyHash);
+      },
+      authenticateKeys(request, context) {
+        auth.asked.push(...request.keyHashes);
+        auth.questions.push(request.keyHashes.length);
+        return authenticateEach(({ keyHash }) => auth.answer(keyHash), request, context);
       },
     });
   });
@@ -42,7 +50,7 @@ function setUp(entries = 100) {
       return findGatewayError(ConnectError.from(error))?.reason;
     }
   };
-  return { auth, cache, reasonOf, settle: () => new Promise((resolve) => setTimeout(resolve, 5)) };
+  return { auth, cache, reasonOf, settle: () => new Promise((resolve) => setTimeout(resolve, 50)) };
 }
 
 const down = async () => {
@@ -143,4 +151,32 @@ test("a flood of keys forgets the oldest", async () => {
   assert.equal(auth.asked.length, 3);
   await cache.get("a");
   assert.equal(auth.asked.length, 4);
+});
+
+test("while many keys come that nobody knows, and where no call waits, questions go together", async () => {
+  const { auth, cache, reasonOf, settle } = setUp();
+  const know = auth.answer;
+  await cache.get("in use");
+  auth.answer = async (keyHash) => {
+    if (keyHash.startsWith("guess")) throw gatewayError(Reason.KEY_INVALID, "no such key");
+    return know(keyHash);
+  };
+  for (let guess = 0; guess < 50; guess += 1) assert.equal(await reasonOf(`guess ${guess}`), Reason.KEY_INVALID);
+  assert.deepEqual(auth.questions, []);
+  const more = Array.from({ length: 250 }, (_, at) => reasonOf(`guess ${100 + at}`));
+  const good = reasonOf("good");
+  assert.deepEqual(new Set(await Promise.all(more)), new Set([Reason.KEY_INVALID]));
+  assert.equal(await good, undefined);
+  assert.deepEqual(auth.questions, [200, 51]);
+
+  auth.answer = down;
+  assert.equal(await reasonOf("guess with nobody to ask"), Reason.UNAVAILABLE);
+
+  auth.answer = know;
+  auth.now = 6_000;
+  await cache.get("calm again");
+  assert.deepEqual(auth.questions, [200, 51, 1]);
+  await cache.get("in use");
+  await settle();
+  assert.deepEqual(auth.questions, [200, 51, 1, 1]);
 });

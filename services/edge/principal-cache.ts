@@ -1,19 +1,14 @@
-import { type Client, ConnectError } from "@connectrpc/connect";
-import { findGatewayError, gatewayError } from "#chassis/errors.ts";
-import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { FreshCache } from "./fresh-cache.ts";
+import { KeyQuestions, type KeyQuestionsOptions } from "./key-questions.ts";
 
-export interface PrincipalCacheOptions {
-  readonly auth: Client<typeof AuthService>;
+export interface PrincipalCacheOptions extends KeyQuestionsOptions {
   /** Bounds the known and the unknown keys, each. */
   readonly entries: number;
   readonly freshMs: number;
   readonly staleMs: number;
-  readonly timeoutMs: number;
-  /** Milliseconds on any clock that does not go back. */
-  readonly now: () => number;
   /** Told whenever auth does not answer. */
   readonly unanswered: (error: unknown) => void;
 }
@@ -24,9 +19,10 @@ export class PrincipalCache {
   readonly #cache: FreshCache<Principal | undefined>;
 
   constructor(options: PrincipalCacheOptions) {
+    const questions = new KeyQuestions(options);
     this.#cache = new FreshCache({
       ...options,
-      load: (keyHash) => load(options, keyHash),
+      load: (keyHash, nobodyWaits) => load(options, questions.ask(keyHash, nobodyWaits)),
       isAbsent: (principal) => principal === undefined,
     });
   }
@@ -61,20 +57,16 @@ function known(principal: Principal | undefined): Principal {
 }
 
 async function load(
-  { auth, timeoutMs, unanswered }: PrincipalCacheOptions,
-  keyHash: string,
+  { unanswered }: PrincipalCacheOptions,
+  asked: Promise<Principal | undefined>,
 ): Promise<Principal | undefined> {
-  let failure: unknown = "auth answered without a principal";
   try {
-    const { principal } = await auth.authenticate({ keyHash }, { timeoutMs });
-    if (principal !== undefined) return principal;
+    return await asked;
   } catch (error) {
-    if (findGatewayError(ConnectError.from(error))?.reason === Reason.KEY_INVALID) return undefined;
-    failure = error;
+    unanswered(error);
+    throw gatewayError(Reason.UNAVAILABLE, "Keys cannot be checked at the moment. Try again in a second.", {
+      retryAfterMs: 1000,
+      cause: error,
+    });
   }
-  unanswered(failure);
-  throw gatewayError(Reason.UNAVAILABLE, "Keys cannot be checked at the moment. Try again in a second.", {
-    retryAfterMs: 1000,
-    cause: failure,
-  });
 }

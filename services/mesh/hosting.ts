@@ -16,6 +16,7 @@ import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
 import { createAuthService } from "../auth/service.ts";
+import { readTenancyRules } from "../auth/tenancy-rules.ts";
 import { readEdgeConfig } from "../edge/config.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
 import { createEdgeService, type EdgeService } from "../edge/service.ts";
@@ -91,14 +92,15 @@ async function hostAuth(start: Start, { authDatabase, keyring }: Trust): Promise
   if (authDatabase === undefined || keyring === undefined) throw new Error("auth needs its database and the keyring");
   const { file, log, telemetry, state, peers, masterKey } = start;
   const { policy, warnings } = readKeyPolicy(file.document);
-  for (const warning of warnings) log.warn(warning);
+  const tenancy = readTenancyRules(file.document);
+  for (const warning of [...warnings, ...tenancy.warnings]) log.warn(warning);
   const service = createAuthService({
     database: authDatabase,
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKey: masterKey && { hash: hash("sha256", masterKey.key.reveal(), "hex"), keep: keeperOf(masterKey) },
     keyring,
-    config: readAuthEnv(file.env, policy),
+    config: readAuthEnv(file.env, policy, tenancy.rules),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,

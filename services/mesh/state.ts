@@ -84,7 +84,9 @@ export class State {
   /** The same without waiting: rejects where the database does not answer now. */
   async databaseNow(options: Schema): Promise<Database> {
     const url = this.#config.databaseUrl ?? (await this.#embed());
-    const database = await openDatabase({ ...options, url, poolSize: this.#config.databasePoolSize, log: this.#log });
+    const watched = this.#config.databaseUrl !== undefined;
+    const poolSize = this.#config.databasePoolSize;
+    const database = await openDatabase({ ...options, url, poolSize, watched, log: this.#log });
     if (this.#closed) await database.close();
     else this.#databases.push(database);
     return database;

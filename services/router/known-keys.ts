@@ -30,9 +30,9 @@ export const unbuiltKeys = {
     enable_redis_auth_cache enable_caching_on_provider_specific_optional_params modify_params add_function_to_prompt
     set_verbose json_logs turn_off_message_logging redact_messages_in_exceptions redact_user_api_key_info
     log_raw_request_response disable_streaming_logging global_disable_no_log_param allow_dynamic_callback_disabling
-    max_budget budget_duration max_user_budget max_internal_user_budget internal_user_budget_duration
-    default_max_internal_user_budget max_end_user_budget max_end_user_budget_id max_ui_session_budget
-    default_soft_budget tag_budget_config default_internal_user_params default_team_params default_team_settings
+    max_user_budget max_internal_user_budget internal_user_budget_duration
+    default_max_internal_user_budget max_ui_session_budget
+    default_soft_budget tag_budget_config default_team_params default_team_settings
     model_group_settings store_audit_logs require_auth_for_metrics_endpoint
     prometheus_metrics_config prometheus_initialize_budget_metrics custom_prometheus_metadata_labels
     custom_prometheus_tags disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
@@ -58,6 +58,11 @@ export const keysOfAuth: readonly string[] = [
   "upperbound_key_generate_params",
   "key_generation_settings",
   "enable_key_alias_format_validation",
+  "max_budget",
+  "budget_duration",
+  "max_end_user_budget",
+  "max_end_user_budget_id",
+  "default_internal_user_params",
 ];
 
 /** Other price keys of LiteLLM: what they price is not metered yet. Anything of these shapes is one. */

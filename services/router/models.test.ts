@@ -186,6 +186,18 @@ for (const { name: kind, url } of databases.all) {
         },
         fails(Reason.MODEL_NOT_FOUND, /renamed/),
       );
+      assert.equal((await models.unblockModel({ modelId: "m" }, asMaster)).model?.blocked, false);
+      const renamed = { model: "renamed", caller: { kind: CallerKind.MASTER }, shape: {} };
+      for await (const _ of inference.infer(renamed));
+      const { model: blocked } = await models.blockModel({ modelId: "m" }, asMaster);
+      assert.deepEqual([blocked?.blocked, blocked?.version], [true, 6]);
+      await assert.rejects(
+        async () => {
+          for await (const _ of inference.infer(renamed));
+        },
+        fails(Reason.MODEL_NOT_FOUND, /renamed/),
+      );
+      await assert.rejects(models.blockModel({ modelId: "none" }, asMaster), fails(Reason.NOT_FOUND, /none/));
       assert.equal((await models.deleteModel({ id: "m" }, asMaster)).message, "Model: m deleted successfully");
       await assert.rejects(models.deleteModel({ id: "m" }, asMaster), fails(Reason.NOT_FOUND, /m not found/));
     });

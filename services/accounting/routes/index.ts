@@ -2,6 +2,7 @@ import { type Implementation, implement } from "#chassis/service.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import type { AccountingContext } from "../context.ts";
+import type { DatabaseOutage } from "../database-outage.ts";
 import type { AccountingTelemetry } from "../events.ts";
 import { createLeaseDesk } from "../lease-desk.ts";
 import type { Notices } from "../notices.ts";
@@ -18,10 +19,11 @@ export function accountingRoutes(
   context: AccountingContext,
   notices: Notices,
   telemetry: AccountingTelemetry,
+  outage: DatabaseOutage,
 ): Implementation[] {
   const { database, clock, config } = context;
   const { leaseTtlMs, rateHoldMs, timeZone } = config;
-  const desk = createLeaseDesk({ database, clock, leaseTtlMs, rateHoldMs, timeZone });
+  const desk = createLeaseDesk({ database, outage, clock, leaseTtlMs, rateHoldMs, timeZone });
   return [
     implement(QuotaService, {
       lease: leaseRoute(desk, context, notices, telemetry),

@@ -1,3 +1,4 @@
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { databaseError } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
@@ -10,8 +11,11 @@ import type { RouteContext } from "../context.ts";
 import { Budget, Customer, Tag } from "../db/entities.ts";
 import { limitScopes, withBudget } from "../limit-scopes.ts";
 import { readDoc } from "../stored-doc.ts";
+import { isBounded } from "../team-members.ts";
 
-export function describeScope({ database }: RouteContext): ServiceImpl<typeof AuthService>["describeScope"] {
+export function describeScope(context: RouteContext): ServiceImpl<typeof AuthService>["describeScope"] {
+  const { database, telemetry } = context;
+  const { customer: usual } = context.config.tenancyRules;
   return async ({ scope }) => {
     const colon = scope.indexOf(":");
     const kind = scope.slice(0, colon);
@@ -30,9 +34,13 @@ export function describeScope({ database }: RouteContext): ServiceImpl<typeof Au
 
   async function describeCustomer(scope: string, customerId: string) {
     const row = await database.em().findOne(Customer, { customerId });
-    if (row === null) return {};
-    const { limits, blocked } = readDoc(CustomerSettingsSchema, row.doc);
-    return { scopes: limitScopes(scope, await complete(limits), row.createdAt), blocked: blocked ?? false };
+    const { limits, blocked } =
+      row === null ? create(CustomerSettingsSchema) : readDoc(CustomerSettingsSchema, row.doc);
+    const own = limits !== undefined && isBounded(limits);
+    if (row === null && usual === undefined) return {};
+    const whole = await complete(own ? limits : usual);
+    if (!own && whole?.budgetId !== undefined && whole === usual) telemetry.customerBudgetMissing(whole.budgetId);
+    return { scopes: limitScopes(scope, whole, row?.createdAt ?? new Date(0)), blocked: blocked ?? false };
   }
 
   async function describeTag(scope: string, tagName: string) {

@@ -2,9 +2,11 @@ import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { KeyringService } from "#gen/sluice/auth/v1/keyring_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
+import { createAuthenticator } from "../authenticator.ts";
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
 import { authenticate } from "./authenticate.ts";
+import { authenticateKeys } from "./authenticate-keys.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
 import { describeScope } from "./describe-scope.ts";
@@ -18,8 +20,13 @@ import { teamRoutes } from "./team/index.ts";
 import { userRoutes } from "./user/index.ts";
 
 export function createRoutes(context: RouteContext): readonly Implementation[] {
+  const identify = createAuthenticator(context);
   return [
-    implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
+    implement(AuthService, {
+      authenticate: authenticate(identify),
+      authenticateKeys: authenticateKeys(identify),
+      describeScope: describeScope(context),
+    }),
     implement(KeyringService, { getKeyring: getKeyring(context) }),
     keyRoutes(context),
     implement(SpendReportService, {

@@ -108,6 +108,33 @@ test(
   },
 );
 
+test(
+  "a watched server may be slow, and is UNAVAILABLE within three seconds where it is frozen",
+  withPostgres,
+  async () => {
+    assert.ok(postgres);
+    const database = await open({ watched: true, poolSize: 2 });
+    const sleepers = [0, 1, 2].map(() => database.em().execute("select pg_sleep(1.5)"));
+    await Promise.all(sleepers);
+    await postgres.pause();
+    const began = performance.now();
+    const waiting = [
+      // On connections that are open, on a new one, and for a free one.
+      ...[0, 1, 2, 3].map(() => database.em().execute("select 1")),
+      database.transaction((em) => em.execute("select 1")),
+    ];
+    for (const each of waiting) await assertUnavailable(each);
+    const first = performance.now();
+    assert.ok(first - began < 3500, `${first - began} ms`);
+    await assertUnavailable(database.em().execute("select 1"));
+    assert.ok(performance.now() - first < 200, "nobody waits again for a server that is known to be silent");
+    await postgres.resume();
+    assert.equal(await until(() => database.ping()), true);
+    assert.deepEqual(await database.em().execute("select 1 as one"), [{ one: 1 }]);
+    await database.close();
+  },
+);
+
 test("a server that goes down is UNAVAILABLE until it is back", withPostgres, async () => {
   assert.ok(postgres);
   const database = await open({ connectTimeoutMs: 500 });

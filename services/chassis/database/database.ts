@@ -2,6 +2,7 @@ import type { MigrationObject } from "@mikro-orm/core";
 import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
 import { guardAgainstHungQueries } from "#chassis/database/hung-query-guard.ts";
 import { migrate } from "#chassis/database/migrate.ts";
+import { OutageWatch, type WatchedPool } from "#chassis/database/outage-watch.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { Secret } from "#chassis/secret.ts";
@@ -39,6 +40,11 @@ export interface DatabaseOptions {
   readonly connectTimeoutMs?: number;
   /** Limit of one statement. The server cancels it; if the server does not even answer, the connection is dropped. */
   readonly statementTimeoutMs?: number;
+  /**
+   * Whether whoever waits is told within three seconds that the server is frozen, instead of after its limit. Not for the
+   * embedded server, which runs one statement at a time: a slow one would look like silence.
+   */
+  readonly watched?: boolean;
   readonly log: Logger;
 }
 
@@ -63,8 +69,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 /** A database as it is: nothing is migrated, and nothing is asked of it before its first use. */
 export async function connectDatabase(options: Omit<DatabaseOptions, "migrations">): Promise<Database> {
+  const watch = new OutageWatch();
+  const own = connectionOptions(options, options.poolSize ?? 10, options.statementTimeoutMs ?? 30_000);
   const orm = await MikroORM.init({
-    ...connectionOptions(options, options.poolSize ?? 10, options.statementTimeoutMs ?? 30_000),
+    ...own,
+    ...(options.watched === true ? { driverOptions: { ...own.driverOptions, onPoolCreated: guarded(watch) } } : {}),
     entities: options.entities,
     discovery: { warnWhenNoEntities: false },
   });
@@ -90,6 +99,7 @@ export async function connectDatabase(options: Omit<DatabaseOptions, "migrations
     },
     async close() {
       state.closed = true;
+      watch.stop();
       await within(closeTimeoutMs, orm.close(true), undefined);
     },
   };
@@ -121,6 +131,13 @@ function connectionOptions(
     debug: ["info"],
     colors: false,
     logger: (message) => (/error/i.test(message) ? log.warn : log.debug)("database", { schema, detail: message }),
+  };
+}
+
+function guarded(watch: OutageWatch) {
+  return (pool: WatchedPool) => {
+    guardAgainstHungQueries(pool);
+    watch.watch(pool);
   };
 }
 

@@ -53,6 +53,7 @@ const seen = { waiting: 0, canceled: 0 };
 
 const auth = implement(AuthService, {
   describeScope: () => ({}),
+  authenticateKeys: () => ({}),
   async authenticate({ keyHash }, context) {
     switch (keyHash) {
       case "fail":

@@ -21,6 +21,7 @@ const authenticatePath = `/${AuthService.typeName}/${AuthService.method.authenti
 const implementations = [
   implement(AuthService, {
     describeScope: () => ({}),
+    authenticateKeys: () => ({}),
     authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),
   }),
   implement(InferenceService, {

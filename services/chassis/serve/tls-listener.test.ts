@@ -35,6 +35,7 @@ const numbers = { next: 0 };
 const implementations = [
   implement(AuthService, {
     describeScope: () => ({}),
+    authenticateKeys: () => ({}),
     authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),
   }),
   implement(InferenceService, {

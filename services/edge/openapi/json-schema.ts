@@ -1,6 +1,6 @@
 import { type DescEnum, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { Format, Unit } from "#gen/sluice/rest/v1/rest_pb.ts";
-import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown } from "../rest/field-rule.ts";
+import { enumPrefix, fieldRule, isFlattened, isOnlyValue, isWellKnown, messageRule } from "../rest/field-rule.ts";
 import type { Comments } from "./comments.ts";
 
 /** A JSON Schema of OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0#schema-object). */
@@ -59,9 +59,9 @@ export class SchemaBook {
     if (field.message?.typeName === timestamp) return { type: "string", format: "date-time" };
     if (field.message === undefined) return scalar(field);
     if (isWellKnown(field.message.typeName)) return {};
-    return isOnlyValue(field.message)
-      ? { anyOf: Object.values(this.members(field.message)) }
-      : this.reference(field.message);
+    if (isOnlyValue(field.message)) return { anyOf: Object.values(this.members(field.message)) };
+    const reference = this.reference(field.message);
+    return messageRule(field.message).textField === "" ? reference : { anyOf: [{ type: "string" }, reference] };
   }
 }
 

@@ -107,6 +107,8 @@ function enumName(desc: DescEnum, value: unknown): string {
 }
 
 function adjustMembers(schema: DescMessage, value: unknown): JsonValue {
+  const { textField } = messageRule(schema);
+  if (typeof value === "string" && textField !== "") return adjustMembers(schema, { [textField]: value });
   if (!isObject(value)) throw new TypeError("no object");
   refuseUnbuiltMembers(schema, value);
   const adjusted: { [name: string]: JsonValue } = {};

@@ -2,15 +2,15 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ServiceImpl } from "@connectrpc/connect";
-import { gatewayError } from "#chassis/errors.ts";
+import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import type { Implementation } from "#chassis/service.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
-import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { AuthenticateRequestSchema, AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { type Principal, PrincipalSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -64,10 +64,12 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
   const log = createLogger("debug", (line) => logged.push(line));
   const events = createInProcessBus(log);
   const telemetry = createTelemetry();
+  const authenticate = script.authenticate ?? authenticateByScript;
   const edge = createEdgeService({
     clients: {
       auth: createLocalClient(AuthService, {
-        authenticate: script.authenticate ?? authenticateByScript,
+        authenticate,
+        authenticateKeys: (request, context) => authenticateEach(authenticate, request, context),
         describeScope: script.describeScope ?? (() => ({})),
       }),
       inference: createLocalClient(InferenceService, {
@@ -157,6 +159,24 @@ function authenticateByScript({ keyHash }: { keyHash: string }) {
   const principal = principals.get(keyHash);
   if (principal === undefined) throw gatewayError(Reason.KEY_INVALID, "no such key");
   return { principal };
+}
+
+/** Several keys as auth answers them: those that nobody knows are left out. */
+export async function authenticateEach(
+  authenticate: ServiceImpl<typeof AuthService>["authenticate"],
+  { keyHashes }: { readonly keyHashes: readonly string[] },
+  context: HandlerContext,
+) {
+  const principals: Record<string, Principal> = {};
+  for (const keyHash of keyHashes) {
+    try {
+      const { principal } = await authenticate(create(AuthenticateRequestSchema, { keyHash }), context);
+      if (principal !== undefined) principals[keyHash] = create(PrincipalSchema, principal);
+    } catch (error) {
+      if (findGatewayError(ConnectError.from(error))?.reason !== Reason.KEY_INVALID) throw error;
+    }
+  }
+  return { principals };
 }
 
 /** The events of an answer: a head, one chunk per list of payloads, the last one marked, and the end. */

@@ -10,7 +10,7 @@ import type { AdminContext } from "./admin-context.ts";
 export interface Changed {
   readonly kind: "model" | "credential" | "access_group";
   readonly name: string;
-  readonly action: "created" | "updated" | "deleted";
+  readonly action: "created" | "updated" | "deleted" | "blocked" | "unblocked";
 }
 
 export interface ChangeResult<T> {

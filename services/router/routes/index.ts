@@ -29,6 +29,7 @@ import { createTestModelConnection } from "./health/test-model-connection.ts";
 import { createInfer } from "./infer.ts";
 import { createListModels } from "./list-models.ts";
 import { createListSupportedParams } from "./list-supported-params.ts";
+import { createBlockModel, createUnblockModel } from "./model/block-model.ts";
 import { createCreateModel } from "./model/create-model.ts";
 import { createDeleteModel } from "./model/delete-model.ts";
 import { createListModelGroups } from "./model/list-model-groups.ts";
@@ -85,6 +86,8 @@ function modelRoutes(admin: AdminContext) {
     updateModel: createUpdateModel(admin),
     patchModel: createPatchModel(admin),
     deleteModel: createDeleteModel(admin),
+    blockModel: createBlockModel(admin),
+    unblockModel: createUnblockModel(admin),
     listModelInfo: createListModelInfo(admin),
     pageModelInfo: createPageModelInfo(admin),
     listModelGroups: createListModelGroups(admin),

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/auth_service.proto.
  */
 export const file_sluice_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIiUKFERlc2NyaWJlU2NvcGVSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJImoKFURlc2NyaWJlU2NvcGVSZXNwb25zZRIwCgZzY29wZXMYASADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEg4KBm1vZGVscxgCIAMoCRIPCgdibG9ja2VkGAMgASgIMtABCgtBdXRoU2VydmljZRJeCgxBdXRoZW50aWNhdGUSIy5zbHVpY2UuYXV0aC52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiQuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACARJhCg1EZXNjcmliZVNjb3BlEiQuc2x1aWNlLmF1dGgudjEuRGVzY3JpYmVTY29wZVJlcXVlc3QaJS5zbHVpY2UuYXV0aC52MS5EZXNjcmliZVNjb3BlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_sluice_auth_v1_principal, file_sluice_inference_v1_limits]);
+  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIi0KF0F1dGhlbnRpY2F0ZUtleXNSZXF1ZXN0EhIKCmtleV9oYXNoZXMYASADKAkitgEKGEF1dGhlbnRpY2F0ZUtleXNSZXNwb25zZRJMCgpwcmluY2lwYWxzGAEgAygLMjguc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1Jlc3BvbnNlLlByaW5jaXBhbHNFbnRyeRpMCg9QcmluY2lwYWxzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsOgI4ASIlChREZXNjcmliZVNjb3BlUmVxdWVzdBINCgVzY29wZRgBIAEoCSJqChVEZXNjcmliZVNjb3BlUmVzcG9uc2USMAoGc2NvcGVzGAEgAygLMiAuc2x1aWNlLmluZmVyZW5jZS52MS5TY29wZUxpbWl0cxIOCgZtb2RlbHMYAiADKAkSDwoHYmxvY2tlZBgDIAEoCDK8AgoLQXV0aFNlcnZpY2USXgoMQXV0aGVudGljYXRlEiMuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlUmVxdWVzdBokLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgESagoQQXV0aGVudGljYXRlS2V5cxInLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZUtleXNSZXF1ZXN0Giguc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1Jlc3BvbnNlIgOQAgESYQoNRGVzY3JpYmVTY29wZRIkLnNsdWljZS5hdXRoLnYxLkRlc2NyaWJlU2NvcGVSZXF1ZXN0GiUuc2x1aWNlLmF1dGgudjEuRGVzY3JpYmVTY29wZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_sluice_auth_v1_principal, file_sluice_inference_v1_limits]);
 
 /**
  * AuthenticateRequest names a key by its hash: the key itself never leaves the edge.
@@ -59,6 +59,48 @@ export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@_
   messageDesc(file_sluice_auth_v1_auth_service, 1);
 
 /**
+ * AuthenticateKeysRequest names keys by their hashes.
+ *
+ * @generated from message sluice.auth.v1.AuthenticateKeysRequest
+ */
+export type AuthenticateKeysRequest = Message<"sluice.auth.v1.AuthenticateKeysRequest"> & {
+  /**
+   * At most 500, each as in AuthenticateRequest.
+   *
+   * @generated from field: repeated string key_hashes = 1;
+   */
+  keyHashes: string[];
+};
+
+/**
+ * Describes the message sluice.auth.v1.AuthenticateKeysRequest.
+ * Use `create(AuthenticateKeysRequestSchema)` to create a new message.
+ */
+export const AuthenticateKeysRequestSchema: GenMessage<AuthenticateKeysRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 2);
+
+/**
+ * AuthenticateKeysResponse holds what was found.
+ *
+ * @generated from message sluice.auth.v1.AuthenticateKeysResponse
+ */
+export type AuthenticateKeysResponse = Message<"sluice.auth.v1.AuthenticateKeysResponse"> & {
+  /**
+   * The principals, by the hash that was asked for.
+   *
+   * @generated from field: map<string, sluice.auth.v1.Principal> principals = 1;
+   */
+  principals: { [key: string]: Principal };
+};
+
+/**
+ * Describes the message sluice.auth.v1.AuthenticateKeysResponse.
+ * Use `create(AuthenticateKeysResponseSchema)` to create a new message.
+ */
+export const AuthenticateKeysResponseSchema: GenMessage<AuthenticateKeysResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 3);
+
+/**
  * DescribeScopeRequest names a customer or a tag.
  *
  * @generated from message sluice.auth.v1.DescribeScopeRequest
@@ -77,7 +119,7 @@ export type DescribeScopeRequest = Message<"sluice.auth.v1.DescribeScopeRequest"
  * Use `create(DescribeScopeRequestSchema)` to create a new message.
  */
 export const DescribeScopeRequestSchema: GenMessage<DescribeScopeRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_auth_service, 2);
+  messageDesc(file_sluice_auth_v1_auth_service, 4);
 
 /**
  * DescribeScopeResponse is what a call on its behalf, or with it, is bound by.
@@ -112,7 +154,7 @@ export type DescribeScopeResponse = Message<"sluice.auth.v1.DescribeScopeRespons
  * Use `create(DescribeScopeResponseSchema)` to create a new message.
  */
 export const DescribeScopeResponseSchema: GenMessage<DescribeScopeResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_auth_service, 3);
+  messageDesc(file_sluice_auth_v1_auth_service, 5);
 
 /**
  * AuthService answers who a key is.
@@ -131,6 +173,16 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * Returns the principals of several keys: what Authenticate says, in one question. A key that nobody knows is left out.
+   *
+   * @generated from rpc sluice.auth.v1.AuthService.AuthenticateKeys
+   */
+  authenticateKeys: {
+    methodKind: "unary";
+    input: typeof AuthenticateKeysRequestSchema;
+    output: typeof AuthenticateKeysResponseSchema;
   },
   /**
    * Returns what holds for a customer or a tag that a call names. One that nobody has described is answered too, with

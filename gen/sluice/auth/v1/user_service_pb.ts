@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/user_service.proto.
  */
 export const file_sluice_auth_v1_user_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvYXV0aC92MS91c2VyX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIrgCCgRVc2VyEg8KB3VzZXJfaWQYASABKAkSNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5Vc2VyU2V0dGluZ3NCBrK7GAIYARINCgV0ZWFtcxgDIAMoCRIVCgVzcGVuZBgEIAEoA0IGsrsYAggBEjMKD2J1ZGdldF9yZXNldF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoJa2V5X2NvdW50GAggASgNSACIAQE6Brq7GAIIAUIMCgpfa2V5X2NvdW50IrkCChFDcmVhdGVVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJSACIAQESNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5Vc2VyU2V0dGluZ3NCBrK7GAIYARINCgV0ZWFtcxgDIAMoCRIUCgd0ZWFtX2lkGAQgASgJSAGIAQESFQoNb3JnYW5pemF0aW9ucxgFIAMoCRIcCg9hdXRvX2NyZWF0ZV9rZXkYBiABKAhIAogBARIWCglrZXlfYWxpYXMYByABKAlIA4gBARIdCghkdXJhdGlvbhgIIAEoCUIGsrsYAiACSASIAQFCCgoIX3VzZXJfaWRCCgoIX3RlYW1faWRCEgoQX2F1dG9fY3JlYXRlX2tleUIMCgpfa2V5X2FsaWFzQgsKCV9kdXJhdGlvbiLqAQoSQ3JlYXRlVXNlclJlc3BvbnNlEioKBHVzZXIYASABKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyQgayuxgCGAESCwoDa2V5GAIgASgJEhIKBXRva2VuGAMgASgJSACIAQESFQoIa2V5X25hbWUYBCABKAlIAYgBARIWCglrZXlfYWxpYXMYBSABKAlIAogBARIrCgdleHBpcmVzGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDoGursYAggBQggKBl90b2tlbkILCglfa2V5X25hbWVCDAoKX2tleV9hbGlhcyLVAQoRVXBkYXRlVXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRI2CghzZXR0aW5ncxgCIAEoCzIcLnNsdWljZS5hdXRoLnYxLlVzZXJTZXR0aW5nc0IGsrsYAhgBEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIaCgVzcGVuZBgEIAEoA0IGsrsYAggBSACIAQESFAoHdmVyc2lvbhgFIAEoDUgBiAEBQggKBl9zcGVuZEIKCghfdmVyc2lvbiJJChJVcGRhdGVVc2VyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCRIiCgRkYXRhGAIgASgLMhQuc2x1aWNlLmF1dGgudjEuVXNlciKWAQoWQnVsa1VwZGF0ZVVzZXJzUmVxdWVzdBIwCgV1c2VycxgBIAMoCzIhLnNsdWljZS5hdXRoLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0EhEKCWFsbF91c2VycxgCIAEoCBI3Cgx1c2VyX3VwZGF0ZXMYAyABKAsyIS5zbHVpY2UuYXV0aC52MS5VcGRhdGVVc2VyUmVxdWVzdCKZAQoXQnVsa1VwZGF0ZVVzZXJzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnNsdWljZS5hdXRoLnYxLlVzZXJVcGRhdGVSZXN1bHQSFwoPdG90YWxfcmVxdWVzdGVkGAIgASgNEhoKEnN1Y2Nlc3NmdWxfdXBkYXRlcxgDIAEoDRIWCg5mYWlsZWRfdXBkYXRlcxgEIAEoDSK/AQoQVXNlclVwZGF0ZVJlc3VsdBIUCgd1c2VyX2lkGAEgASgJSACIAQESFwoKdXNlcl9lbWFpbBgCIAEoCUgBiAEBEg8KB3N1Y2Nlc3MYAyABKAgSEgoFZXJyb3IYBCABKAlIAogBARIqCgx1cGRhdGVkX3VzZXIYBSABKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyOga6uxgCCAFCCgoIX3VzZXJfaWRCDQoLX3VzZXJfZW1haWxCCAoGX2Vycm9yIiUKEkdldFVzZXJJbmZvUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJIrQBChNHZXRVc2VySW5mb1Jlc3BvbnNlEhQKB3VzZXJfaWQYASABKAlIAIgBARInCgl1c2VyX2luZm8YAiABKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyEiEKBGtleXMYAyADKAsyEy5zbHVpY2UuYXV0aC52MS5LZXkSJwoFdGVhbXMYBCADKAsyGC5zbHVpY2UuYXV0aC52MS5Vc2VyVGVhbToGursYAggBQgoKCF91c2VyX2lkIlsKCFVzZXJUZWFtEg8KB3RlYW1faWQYASABKAkSNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5UZWFtU2V0dGluZ3NCBrK7GAIYAToGursYAggBIiEKDkdldFVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkiNQoPR2V0VXNlclJlc3BvbnNlEiIKBHVzZXIYASABKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyIoYCChBMaXN0VXNlcnNSZXF1ZXN0EgwKBHJvbGUYASABKAkSGQoIdXNlcl9pZHMYAiABKAlCB7K7GAMogEASHQoMc3NvX3VzZXJfaWRzGAMgASgJQgeyuxgDKIBAEhIKCnVzZXJfZW1haWwYBCABKAkSDAoEdGVhbRgFIAEoCRIhChBvcmdhbml6YXRpb25faWRzGAYgASgJQgeyuxgDKIBAEhEKBHBhZ2UYByABKA1IAIgBARIWCglwYWdlX3NpemUYCCABKA1IAYgBARIPCgdzb3J0X2J5GAkgASgJEhIKCnNvcnRfb3JkZXIYCiABKAlCBwoFX3BhZ2VCDAoKX3BhZ2Vfc2l6ZSJ9ChFMaXN0VXNlcnNSZXNwb25zZRIjCgV1c2VycxgBIAMoCzIULnNsdWljZS5hdXRoLnYxLlVzZXISDQoFdG90YWwYAiABKA0SDAoEcGFnZRgDIAEoDRIRCglwYWdlX3NpemUYBCABKA0SEwoLdG90YWxfcGFnZXMYBSABKA0iJgoSRGVsZXRlVXNlcnNSZXF1ZXN0EhAKCHVzZXJfaWRzGAEgAygJIiYKE0RlbGV0ZVVzZXJzUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoDTKIBwoLVXNlclNlcnZpY2USiQEKCkNyZWF0ZVVzZXISIS5zbHVpY2UuYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBoiLnNsdWljZS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSI0qrsYMAoOUE9TVCAvdXNlci9uZXcSAQMaCGFnZW50X2lkGhFzZW5kX2ludml0ZV9lbWFpbBJ6CgpVcGRhdGVVc2VyEiEuc2x1aWNlLmF1dGgudjEuVXBkYXRlVXNlclJlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5VcGRhdGVVc2VyUmVzcG9uc2UiJaq7GCEKEVBPU1QgL3VzZXIvdXBkYXRlEgIDBRoIcGFzc3dvcmQSgwEKD0J1bGtVcGRhdGVVc2VycxImLnNsdWljZS5hdXRoLnYxLkJ1bGtVcGRhdGVVc2Vyc1JlcXVlc3QaJy5zbHVpY2UuYXV0aC52MS5CdWxrVXBkYXRlVXNlcnNSZXNwb25zZSIfqrsYGwoWUE9TVCAvdXNlci9idWxrX3VwZGF0ZRIBARJ1CgtHZXRVc2VySW5mbxIiLnNsdWljZS5hdXRoLnYxLkdldFVzZXJJbmZvUmVxdWVzdBojLnNsdWljZS5hdXRoLnYxLkdldFVzZXJJbmZvUmVzcG9uc2UiHZACAaq7GBYKDkdFVCAvdXNlci9pbmZvEgQCAwUGEnIKB0dldFVzZXISHi5zbHVpY2UuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBofLnNsdWljZS5hdXRoLnYxLkdldFVzZXJSZXNwb25zZSImkAIBqrsYHwoRR0VUIC92Mi91c2VyL2luZm8SBAIDBQYiBHVzZXISggEKCUxpc3RVc2VycxIgLnNsdWljZS5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaIS5zbHVpY2UuYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIwkAIBqrsYKQoOR0VUIC91c2VyL2xpc3QKE0dFVCAvdXNlci9nZXRfdXNlcnMSAgIDEnsKC0RlbGV0ZVVzZXJzEiIuc2x1aWNlLmF1dGgudjEuRGVsZXRlVXNlcnNSZXF1ZXN0GiMuc2x1aWNlLmF1dGgudjEuRGVsZXRlVXNlcnNSZXNwb25zZSIjqrsYHwoRUE9TVCAvdXNlci9kZWxldGUSAQMiB2RlbGV0ZWRiBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_sluice_auth_v1_key, file_sluice_auth_v1_team, file_sluice_auth_v1_user, file_sluice_rest_v1_rest]);
+  fileDesc("CiFzbHVpY2UvYXV0aC92MS91c2VyX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIrgCCgRVc2VyEg8KB3VzZXJfaWQYASABKAkSNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5Vc2VyU2V0dGluZ3NCBrK7GAIYARINCgV0ZWFtcxgDIAMoCRIVCgVzcGVuZBgEIAEoA0IGsrsYAggBEjMKD2J1ZGdldF9yZXNldF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoJa2V5X2NvdW50GAggASgNSACIAQE6Brq7GAIIAUIMCgpfa2V5X2NvdW50ItwCChFDcmVhdGVVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJSACIAQESNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5Vc2VyU2V0dGluZ3NCBrK7GAIYARIqCgV0ZWFtcxgJIAMoCzIbLnNsdWljZS5hdXRoLnYxLk5ld1VzZXJUZWFtEhQKB3RlYW1faWQYBCABKAlIAYgBARIVCg1vcmdhbml6YXRpb25zGAUgAygJEhwKD2F1dG9fY3JlYXRlX2tleRgGIAEoCEgCiAEBEhYKCWtleV9hbGlhcxgHIAEoCUgDiAEBEh0KCGR1cmF0aW9uGAggASgJQgayuxgCIAJIBIgBAUIKCghfdXNlcl9pZEIKCghfdGVhbV9pZEISChBfYXV0b19jcmVhdGVfa2V5QgwKCl9rZXlfYWxpYXNCCwoJX2R1cmF0aW9uSgQIAxAEIoABCgtOZXdVc2VyVGVhbRIPCgd0ZWFtX2lkGAEgASgJEicKEm1heF9idWRnZXRfaW5fdGVhbRgCIAEoA0IGsrsYAggBSACIAQESEQoJdXNlcl9yb2xlGAMgASgJOg26uxgJIgd0ZWFtX2lkQhUKE19tYXhfYnVkZ2V0X2luX3RlYW0i6gEKEkNyZWF0ZVVzZXJSZXNwb25zZRIqCgR1c2VyGAEgASgLMhQuc2x1aWNlLmF1dGgudjEuVXNlckIGsrsYAhgBEgsKA2tleRgCIAEoCRISCgV0b2tlbhgDIAEoCUgAiAEBEhUKCGtleV9uYW1lGAQgASgJSAGIAQESFgoJa2V5X2FsaWFzGAUgASgJSAKIAQESKwoHZXhwaXJlcxgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXA6Brq7GAIIAUIICgZfdG9rZW5CCwoJX2tleV9uYW1lQgwKCl9rZXlfYWxpYXMi1QEKEVVwZGF0ZVVzZXJSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSNgoIc2V0dGluZ3MYAiABKAsyHC5zbHVpY2UuYXV0aC52MS5Vc2VyU2V0dGluZ3NCBrK7GAIYARIvCgt1cGRhdGVfbWFzaxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSGgoFc3BlbmQYBCABKANCBrK7GAIIAUgAiAEBEhQKB3ZlcnNpb24YBSABKA1IAYgBAUIICgZfc3BlbmRCCgoIX3ZlcnNpb24iSQoSVXBkYXRlVXNlclJlc3BvbnNlEg8KB3VzZXJfaWQYASABKAkSIgoEZGF0YRgCIAEoCzIULnNsdWljZS5hdXRoLnYxLlVzZXIilgEKFkJ1bGtVcGRhdGVVc2Vyc1JlcXVlc3QSMAoFdXNlcnMYASADKAsyIS5zbHVpY2UuYXV0aC52MS5VcGRhdGVVc2VyUmVxdWVzdBIRCglhbGxfdXNlcnMYAiABKAgSNwoMdXNlcl91cGRhdGVzGAMgASgLMiEuc2x1aWNlLmF1dGgudjEuVXBkYXRlVXNlclJlcXVlc3QimQEKF0J1bGtVcGRhdGVVc2Vyc1Jlc3BvbnNlEjEKB3Jlc3VsdHMYASADKAsyIC5zbHVpY2UuYXV0aC52MS5Vc2VyVXBkYXRlUmVzdWx0EhcKD3RvdGFsX3JlcXVlc3RlZBgCIAEoDRIaChJzdWNjZXNzZnVsX3VwZGF0ZXMYAyABKA0SFgoOZmFpbGVkX3VwZGF0ZXMYBCABKA0ivwEKEFVzZXJVcGRhdGVSZXN1bHQSFAoHdXNlcl9pZBgBIAEoCUgAiAEBEhcKCnVzZXJfZW1haWwYAiABKAlIAYgBARIPCgdzdWNjZXNzGAMgASgIEhIKBWVycm9yGAQgASgJSAKIAQESKgoMdXBkYXRlZF91c2VyGAUgASgLMhQuc2x1aWNlLmF1dGgudjEuVXNlcjoGursYAggBQgoKCF91c2VyX2lkQg0KC191c2VyX2VtYWlsQggKBl9lcnJvciIlChJHZXRVc2VySW5mb1JlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCSK0AQoTR2V0VXNlckluZm9SZXNwb25zZRIUCgd1c2VyX2lkGAEgASgJSACIAQESJwoJdXNlcl9pbmZvGAIgASgLMhQuc2x1aWNlLmF1dGgudjEuVXNlchIhCgRrZXlzGAMgAygLMhMuc2x1aWNlLmF1dGgudjEuS2V5EicKBXRlYW1zGAQgAygLMhguc2x1aWNlLmF1dGgudjEuVXNlclRlYW06Brq7GAIIAUIKCghfdXNlcl9pZCJbCghVc2VyVGVhbRIPCgd0ZWFtX2lkGAEgASgJEjYKCHNldHRpbmdzGAIgASgLMhwuc2x1aWNlLmF1dGgudjEuVGVhbVNldHRpbmdzQgayuxgCGAE6Brq7GAIIASIhCg5HZXRVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJIjUKD0dldFVzZXJSZXNwb25zZRIiCgR1c2VyGAEgASgLMhQuc2x1aWNlLmF1dGgudjEuVXNlciKGAgoQTGlzdFVzZXJzUmVxdWVzdBIMCgRyb2xlGAEgASgJEhkKCHVzZXJfaWRzGAIgASgJQgeyuxgDKIBAEh0KDHNzb191c2VyX2lkcxgDIAEoCUIHsrsYAyiAQBISCgp1c2VyX2VtYWlsGAQgASgJEgwKBHRlYW0YBSABKAkSIQoQb3JnYW5pemF0aW9uX2lkcxgGIAEoCUIHsrsYAyiAQBIRCgRwYWdlGAcgASgNSACIAQESFgoJcGFnZV9zaXplGAggASgNSAGIAQESDwoHc29ydF9ieRgJIAEoCRISCgpzb3J0X29yZGVyGAogASgJQgcKBV9wYWdlQgwKCl9wYWdlX3NpemUifQoRTGlzdFVzZXJzUmVzcG9uc2USIwoFdXNlcnMYASADKAsyFC5zbHVpY2UuYXV0aC52MS5Vc2VyEg0KBXRvdGFsGAIgASgNEgwKBHBhZ2UYAyABKA0SEQoJcGFnZV9zaXplGAQgASgNEhMKC3RvdGFsX3BhZ2VzGAUgASgNIiYKEkRlbGV0ZVVzZXJzUmVxdWVzdBIQCgh1c2VyX2lkcxgBIAMoCSImChNEZWxldGVVc2Vyc1Jlc3BvbnNlEg8KB2RlbGV0ZWQYASABKA0yiAcKC1VzZXJTZXJ2aWNlEokBCgpDcmVhdGVVc2VyEiEuc2x1aWNlLmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaIi5zbHVpY2UuYXV0aC52MS5DcmVhdGVVc2VyUmVzcG9uc2UiNKq7GDAKDlBPU1QgL3VzZXIvbmV3EgEDGghhZ2VudF9pZBoRc2VuZF9pbnZpdGVfZW1haWwSegoKVXBkYXRlVXNlchIhLnNsdWljZS5hdXRoLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0GiIuc2x1aWNlLmF1dGgudjEuVXBkYXRlVXNlclJlc3BvbnNlIiWquxghChFQT1NUIC91c2VyL3VwZGF0ZRICAwUaCHBhc3N3b3JkEoMBCg9CdWxrVXBkYXRlVXNlcnMSJi5zbHVpY2UuYXV0aC52MS5CdWxrVXBkYXRlVXNlcnNSZXF1ZXN0Gicuc2x1aWNlLmF1dGgudjEuQnVsa1VwZGF0ZVVzZXJzUmVzcG9uc2UiH6q7GBsKFlBPU1QgL3VzZXIvYnVsa191cGRhdGUSAQESdQoLR2V0VXNlckluZm8SIi5zbHVpY2UuYXV0aC52MS5HZXRVc2VySW5mb1JlcXVlc3QaIy5zbHVpY2UuYXV0aC52MS5HZXRVc2VySW5mb1Jlc3BvbnNlIh2QAgGquxgWCg5HRVQgL3VzZXIvaW5mbxIEAgMFBhJyCgdHZXRVc2VyEh4uc2x1aWNlLmF1dGgudjEuR2V0VXNlclJlcXVlc3QaHy5zbHVpY2UuYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiJpACAaq7GB8KEUdFVCAvdjIvdXNlci9pbmZvEgQCAwUGIgR1c2VyEoIBCglMaXN0VXNlcnMSIC5zbHVpY2UuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GiEuc2x1aWNlLmF1dGgudjEuTGlzdFVzZXJzUmVzcG9uc2UiMJACAaq7GCkKDkdFVCAvdXNlci9saXN0ChNHRVQgL3VzZXIvZ2V0X3VzZXJzEgICAxJ7CgtEZWxldGVVc2VycxIiLnNsdWljZS5hdXRoLnYxLkRlbGV0ZVVzZXJzUmVxdWVzdBojLnNsdWljZS5hdXRoLnYxLkRlbGV0ZVVzZXJzUmVzcG9uc2UiI6q7GB8KEVBPU1QgL3VzZXIvZGVsZXRlEgEDIgdkZWxldGVkYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_sluice_auth_v1_key, file_sluice_auth_v1_team, file_sluice_auth_v1_user, file_sluice_rest_v1_rest]);
 
 /**
  * User is an internal user as an administrator sees it.
@@ -114,12 +114,12 @@ export type CreateUserRequest = Message<"sluice.auth.v1.CreateUserRequest"> & {
   /**
    * Teams that it becomes a member of; they exist.
    *
-   * @generated from field: repeated string teams = 3;
+   * @generated from field: repeated sluice.auth.v1.NewUserTeam teams = 9;
    */
-  teams: string[];
+  teams: NewUserTeam[];
 
   /**
-   * The same for one team.
+   * The same for one team, which its key is in.
    *
    * @generated from field: optional string team_id = 4;
    */
@@ -160,6 +160,41 @@ export type CreateUserRequest = Message<"sluice.auth.v1.CreateUserRequest"> & {
  */
 export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE__*/
   messageDesc(file_sluice_auth_v1_user_service, 1);
+
+/**
+ * NewUserTeam is a new user's place in a team. In JSON the team's id alone will do.
+ *
+ * @generated from message sluice.auth.v1.NewUserTeam
+ */
+export type NewUserTeam = Message<"sluice.auth.v1.NewUserTeam"> & {
+  /**
+   * The team.
+   *
+   * @generated from field: string team_id = 1;
+   */
+  teamId: string;
+
+  /**
+   * What the user may spend there; absent means what the team gives its members.
+   *
+   * @generated from field: optional int64 max_budget_in_team = 2;
+   */
+  maxBudgetInTeam?: bigint | undefined;
+
+  /**
+   * `admin` or `user`; empty means `user`.
+   *
+   * @generated from field: string user_role = 3;
+   */
+  userRole: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.NewUserTeam.
+ * Use `create(NewUserTeamSchema)` to create a new message.
+ */
+export const NewUserTeamSchema: GenMessage<NewUserTeam> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_user_service, 2);
 
 /**
  * CreateUserResponse is the user and its key.
@@ -215,7 +250,7 @@ export type CreateUserResponse = Message<"sluice.auth.v1.CreateUserResponse"> & 
  * Use `create(CreateUserResponseSchema)` to create a new message.
  */
 export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 2);
+  messageDesc(file_sluice_auth_v1_user_service, 3);
 
 /**
  * UpdateUserRequest changes a user.
@@ -264,7 +299,7 @@ export type UpdateUserRequest = Message<"sluice.auth.v1.UpdateUserRequest"> & {
  * Use `create(UpdateUserRequestSchema)` to create a new message.
  */
 export const UpdateUserRequestSchema: GenMessage<UpdateUserRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 3);
+  messageDesc(file_sluice_auth_v1_user_service, 4);
 
 /**
  * UpdateUserResponse is the user as it is now.
@@ -292,7 +327,7 @@ export type UpdateUserResponse = Message<"sluice.auth.v1.UpdateUserResponse"> & 
  * Use `create(UpdateUserResponseSchema)` to create a new message.
  */
 export const UpdateUserResponseSchema: GenMessage<UpdateUserResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 4);
+  messageDesc(file_sluice_auth_v1_user_service, 5);
 
 /**
  * BulkUpdateUsersRequest changes several users.
@@ -327,7 +362,7 @@ export type BulkUpdateUsersRequest = Message<"sluice.auth.v1.BulkUpdateUsersRequ
  * Use `create(BulkUpdateUsersRequestSchema)` to create a new message.
  */
 export const BulkUpdateUsersRequestSchema: GenMessage<BulkUpdateUsersRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 5);
+  messageDesc(file_sluice_auth_v1_user_service, 6);
 
 /**
  * BulkUpdateUsersResponse tells each outcome.
@@ -369,7 +404,7 @@ export type BulkUpdateUsersResponse = Message<"sluice.auth.v1.BulkUpdateUsersRes
  * Use `create(BulkUpdateUsersResponseSchema)` to create a new message.
  */
 export const BulkUpdateUsersResponseSchema: GenMessage<BulkUpdateUsersResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 6);
+  messageDesc(file_sluice_auth_v1_user_service, 7);
 
 /**
  * UserUpdateResult is one outcome.
@@ -418,7 +453,7 @@ export type UserUpdateResult = Message<"sluice.auth.v1.UserUpdateResult"> & {
  * Use `create(UserUpdateResultSchema)` to create a new message.
  */
 export const UserUpdateResultSchema: GenMessage<UserUpdateResult> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 7);
+  messageDesc(file_sluice_auth_v1_user_service, 8);
 
 /**
  * GetUserInfoRequest names a user.
@@ -439,7 +474,7 @@ export type GetUserInfoRequest = Message<"sluice.auth.v1.GetUserInfoRequest"> & 
  * Use `create(GetUserInfoRequestSchema)` to create a new message.
  */
 export const GetUserInfoRequestSchema: GenMessage<GetUserInfoRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 8);
+  messageDesc(file_sluice_auth_v1_user_service, 9);
 
 /**
  * GetUserInfoResponse is a user with what it has.
@@ -481,7 +516,7 @@ export type GetUserInfoResponse = Message<"sluice.auth.v1.GetUserInfoResponse"> 
  * Use `create(GetUserInfoResponseSchema)` to create a new message.
  */
 export const GetUserInfoResponseSchema: GenMessage<GetUserInfoResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 9);
+  messageDesc(file_sluice_auth_v1_user_service, 10);
 
 /**
  * UserTeam is a team in the list of a user's.
@@ -509,7 +544,7 @@ export type UserTeam = Message<"sluice.auth.v1.UserTeam"> & {
  * Use `create(UserTeamSchema)` to create a new message.
  */
 export const UserTeamSchema: GenMessage<UserTeam> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 10);
+  messageDesc(file_sluice_auth_v1_user_service, 11);
 
 /**
  * GetUserRequest names a user.
@@ -530,7 +565,7 @@ export type GetUserRequest = Message<"sluice.auth.v1.GetUserRequest"> & {
  * Use `create(GetUserRequestSchema)` to create a new message.
  */
 export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 11);
+  messageDesc(file_sluice_auth_v1_user_service, 12);
 
 /**
  * GetUserResponse holds the user.
@@ -551,7 +586,7 @@ export type GetUserResponse = Message<"sluice.auth.v1.GetUserResponse"> & {
  * Use `create(GetUserResponseSchema)` to create a new message.
  */
 export const GetUserResponseSchema: GenMessage<GetUserResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 12);
+  messageDesc(file_sluice_auth_v1_user_service, 13);
 
 /**
  * ListUsersRequest selects users. Every field that is set narrows the answer.
@@ -635,7 +670,7 @@ export type ListUsersRequest = Message<"sluice.auth.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 13);
+  messageDesc(file_sluice_auth_v1_user_service, 14);
 
 /**
  * ListUsersResponse is a page of users.
@@ -684,7 +719,7 @@ export type ListUsersResponse = Message<"sluice.auth.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 14);
+  messageDesc(file_sluice_auth_v1_user_service, 15);
 
 /**
  * DeleteUsersRequest names users.
@@ -705,7 +740,7 @@ export type DeleteUsersRequest = Message<"sluice.auth.v1.DeleteUsersRequest"> & 
  * Use `create(DeleteUsersRequestSchema)` to create a new message.
  */
 export const DeleteUsersRequestSchema: GenMessage<DeleteUsersRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 15);
+  messageDesc(file_sluice_auth_v1_user_service, 16);
 
 /**
  * DeleteUsersResponse says how many there were.
@@ -726,7 +761,7 @@ export type DeleteUsersResponse = Message<"sluice.auth.v1.DeleteUsersResponse"> 
  * Use `create(DeleteUsersResponseSchema)` to create a new message.
  */
 export const DeleteUsersResponseSchema: GenMessage<DeleteUsersResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_user_service, 16);
+  messageDesc(file_sluice_auth_v1_user_service, 17);
 
 /**
  * UserService manages internal users: the people who own keys. Every RPC reads its caller from the headers that the edge
@@ -737,7 +772,8 @@ export const DeleteUsersResponseSchema: GenMessage<DeleteUsersResponse> = /*@__P
  */
 export const UserService: GenService<{
   /**
-   * Makes a user and, unless `auto_create_key` is false, a key of it. A proxy admin makes any; an organization's admin,
+   * Makes a user and, unless `auto_create_key` is false, a key of it, within the rules that the configuration file has for
+   * keys. Where it disables keys without a team and no `team_id` is given, there is none unless one is asked for. A proxy admin makes any; an organization's admin,
    * members of its organizations that are no proxy admins. A `user_id`, e-mail address or SSO id that exists already is
    * CONFLICT.
    *

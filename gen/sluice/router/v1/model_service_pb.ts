@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/router/v1/model_service.proto.
  */
 export const file_sluice_router_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzbHVpY2Uvcm91dGVyL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SEHNsdWljZS5yb3V0ZXIudjEi7QEKEUxpc3RNb2RlbHNSZXF1ZXN0EjMKDWNhbGxlcl9tb2RlbHMYAiABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgDIAEoCRIeChZyZXR1cm5fd2lsZGNhcmRfcm91dGVzGAQgASgIEiMKG2luY2x1ZGVfbW9kZWxfYWNjZXNzX2dyb3VwcxgFIAEoCBIgChhvbmx5X21vZGVsX2FjY2Vzc19ncm91cHMYBiABKAgSFQoNZmFsbGJhY2tfdHlwZRgHIAEoCUoECAEQAlIOYWxsb3dlZF9tb2RlbHMiPQoSTGlzdE1vZGVsc1Jlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwieQoPR2V0TW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJEjMKDWNhbGxlcl9tb2RlbHMYAyABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgEIAEoCUoECAIQA1IOYWxsb3dlZF9tb2RlbHMiOgoQR2V0TW9kZWxSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwihgEKEkNyZWF0ZU1vZGVsUmVxdWVzdBISCgptb2RlbF9uYW1lGAEgASgJEh4KDmxpdGVsbG1fcGFyYW1zGAIgASgMQgayuxgCCAISGgoKbW9kZWxfaW5mbxgDIAEoDEIGsrsYAggCEhQKB2Jsb2NrZWQYBCABKAhIAIgBAUIKCghfYmxvY2tlZCJDChNDcmVhdGVNb2RlbFJlc3BvbnNlEiwKBW1vZGVsGAEgASgLMh0uc2x1aWNlLnJvdXRlci52MS5TdG9yZWRNb2RlbCK8AQoSVXBkYXRlTW9kZWxSZXF1ZXN0EhcKCm1vZGVsX25hbWUYASABKAlIAIgBARIeCg5saXRlbGxtX3BhcmFtcxgCIAEoDEIGsrsYAggCEhoKCm1vZGVsX2luZm8YAyABKAxCBrK7GAIIAhIUCgdibG9ja2VkGAQgASgISAGIAQESFAoHdmVyc2lvbhgFIAEoDUgCiAEBQg0KC19tb2RlbF9uYW1lQgoKCF9ibG9ja2VkQgoKCF92ZXJzaW9uIkMKE1VwZGF0ZU1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIs0BChFQYXRjaE1vZGVsUmVxdWVzdBIQCghtb2RlbF9pZBgBIAEoCRIXCgptb2RlbF9uYW1lGAIgASgJSACIAQESHgoObGl0ZWxsbV9wYXJhbXMYAyABKAxCBrK7GAIIAhIaCgptb2RlbF9pbmZvGAQgASgMQgayuxgCCAISFAoHYmxvY2tlZBgFIAEoCEgBiAEBEhQKB3ZlcnNpb24YBiABKA1IAogBAUINCgtfbW9kZWxfbmFtZUIKCghfYmxvY2tlZEIKCghfdmVyc2lvbiJCChJQYXRjaE1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIiAKEkRlbGV0ZU1vZGVsUmVxdWVzdBIKCgJpZBgBIAEoCSIvChNEZWxldGVNb2RlbFJlc3BvbnNlEhgKB21lc3NhZ2UYASABKAlCB7K7GAMo6Aci2wEKFExpc3RNb2RlbEluZm9SZXF1ZXN0Eh0KEGxpdGVsbG1fbW9kZWxfaWQYASABKAlIAIgBARIgChNpbmNsdWRlX3RlYW1fbW9kZWxzGAIgASgISAGIAQESFAoHdGVhbV9pZBgDIAEoCUgCiAEBEjMKDWNhbGxlcl9tb2RlbHMYBCABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHNCEwoRX2xpdGVsbG1fbW9kZWxfaWRCFgoUX2luY2x1ZGVfdGVhbV9tb2RlbHNCCgoIX3RlYW1faWQiQgoVTGlzdE1vZGVsSW5mb1Jlc3BvbnNlEikKBGRhdGEYASADKAsyGy5zbHVpY2Uucm91dGVyLnYxLk1vZGVsSW5mbyKiBAoUUGFnZU1vZGVsSW5mb1JlcXVlc3QSEgoFbW9kZWwYASABKAlIAIgBARIdChB1c2VyX21vZGVsc19vbmx5GAIgASgISAGIAQESIAoTaW5jbHVkZV90ZWFtX21vZGVscxgDIAEoCEgCiAEBEhIKBWRlYnVnGAQgASgISAOIAQESEQoEcGFnZRgFIAEoDUgEiAEBEhoKBHNpemUYBiABKA1CB7K7GAMw6AdIBYgBARITCgZzZWFyY2gYByABKAlIBogBARIVCghtb2RlbF9pZBgIIAEoCUgHiAEBEhQKB3RlYW1faWQYCSABKAlICIgBARIUCgdzb3J0X2J5GAogASgJSAmIAQESFwoKc29ydF9vcmRlchgLIAEoCUgKiAEBEiEKFGV4Y2x1ZGVfYXV0b19yb3V0ZXJzGAwgASgISAuIAQESMwoNY2FsbGVyX21vZGVscxgNIAEoCzIcLnNsdWljZS5yZXN0LnYxLkNhbGxlck1vZGVsc0IICgZfbW9kZWxCEwoRX3VzZXJfbW9kZWxzX29ubHlCFgoUX2luY2x1ZGVfdGVhbV9tb2RlbHNCCAoGX2RlYnVnQgcKBV9wYWdlQgcKBV9zaXplQgkKB19zZWFyY2hCCwoJX21vZGVsX2lkQgoKCF90ZWFtX2lkQgoKCF9zb3J0X2J5Qg0KC19zb3J0X29yZGVyQhcKFV9leGNsdWRlX2F1dG9fcm91dGVycyKQAQoVUGFnZU1vZGVsSW5mb1Jlc3BvbnNlEikKBGRhdGEYASADKAsyGy5zbHVpY2Uucm91dGVyLnYxLk1vZGVsSW5mbxITCgt0b3RhbF9jb3VudBgCIAEoDRIUCgxjdXJyZW50X3BhZ2UYAyABKA0SEwoLdG90YWxfcGFnZXMYBCABKA0SDAoEc2l6ZRgFIAEoDSJ3ChZMaXN0TW9kZWxHcm91cHNSZXF1ZXN0EhgKC21vZGVsX2dyb3VwGAEgASgJSACIAQESMwoNY2FsbGVyX21vZGVscxgCIAEoCzIcLnNsdWljZS5yZXN0LnYxLkNhbGxlck1vZGVsc0IOCgxfbW9kZWxfZ3JvdXAiSQoXTGlzdE1vZGVsR3JvdXBzUmVzcG9uc2USLgoEZGF0YRgBIAMoCzIgLnNsdWljZS5yb3V0ZXIudjEuTW9kZWxHcm91cEluZm8y6ggKDE1vZGVsU2VydmljZRJcCgpMaXN0TW9kZWxzEiMuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxzUmVxdWVzdBokLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESVgoIR2V0TW9kZWwSIS5zbHVpY2Uucm91dGVyLnYxLkdldE1vZGVsUmVxdWVzdBoiLnNsdWljZS5yb3V0ZXIudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEnsKC0NyZWF0ZU1vZGVsEiQuc2x1aWNlLnJvdXRlci52MS5DcmVhdGVNb2RlbFJlcXVlc3QaJS5zbHVpY2Uucm91dGVyLnYxLkNyZWF0ZU1vZGVsUmVzcG9uc2UiH6q7GBsKD1BPU1QgL21vZGVsL25ldxIBBCIFbW9kZWwSfgoLVXBkYXRlTW9kZWwSJC5zbHVpY2Uucm91dGVyLnYxLlVwZGF0ZU1vZGVsUmVxdWVzdBolLnNsdWljZS5yb3V0ZXIudjEuVXBkYXRlTW9kZWxSZXNwb25zZSIiqrsYHgoSUE9TVCAvbW9kZWwvdXBkYXRlEgEEIgVtb2RlbBKHAQoKUGF0Y2hNb2RlbBIjLnNsdWljZS5yb3V0ZXIudjEuUGF0Y2hNb2RlbFJlcXVlc3QaJC5zbHVpY2Uucm91dGVyLnYxLlBhdGNoTW9kZWxSZXNwb25zZSIuqrsYKgoeUEFUQ0ggL21vZGVsL3ttb2RlbF9pZH0vdXBkYXRlEgEEIgVtb2RlbBJ3CgtEZWxldGVNb2RlbBIkLnNsdWljZS5yb3V0ZXIudjEuRGVsZXRlTW9kZWxSZXF1ZXN0GiUuc2x1aWNlLnJvdXRlci52MS5EZWxldGVNb2RlbFJlc3BvbnNlIhuquxgXChJQT1NUIC9tb2RlbC9kZWxldGUSAQQSkgEKDUxpc3RNb2RlbEluZm8SJi5zbHVpY2Uucm91dGVyLnYxLkxpc3RNb2RlbEluZm9SZXF1ZXN0Gicuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxJbmZvUmVzcG9uc2UiMJACAaq7GCkKD0dFVCAvbW9kZWwvaW5mbwoSR0VUIC92MS9tb2RlbC9pbmZvEgICBxKBAQoNUGFnZU1vZGVsSW5mbxImLnNsdWljZS5yb3V0ZXIudjEuUGFnZU1vZGVsSW5mb1JlcXVlc3QaJy5zbHVpY2Uucm91dGVyLnYxLlBhZ2VNb2RlbEluZm9SZXNwb25zZSIfkAIBqrsYGAoSR0VUIC92Mi9tb2RlbC9pbmZvEgICBxKKAQoPTGlzdE1vZGVsR3JvdXBzEiguc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxHcm91cHNSZXF1ZXN0Gikuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxHcm91cHNSZXNwb25zZSIikAIBqrsYGwoVR0VUIC9tb2RlbF9ncm91cC9pbmZvEgICB2IGcHJvdG8z", [file_sluice_rest_v1_caller, file_sluice_rest_v1_rest, file_sluice_router_v1_model]);
+  fileDesc("CiRzbHVpY2Uvcm91dGVyL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SEHNsdWljZS5yb3V0ZXIudjEi7QEKEUxpc3RNb2RlbHNSZXF1ZXN0EjMKDWNhbGxlcl9tb2RlbHMYAiABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgDIAEoCRIeChZyZXR1cm5fd2lsZGNhcmRfcm91dGVzGAQgASgIEiMKG2luY2x1ZGVfbW9kZWxfYWNjZXNzX2dyb3VwcxgFIAEoCBIgChhvbmx5X21vZGVsX2FjY2Vzc19ncm91cHMYBiABKAgSFQoNZmFsbGJhY2tfdHlwZRgHIAEoCUoECAEQAlIOYWxsb3dlZF9tb2RlbHMiPQoSTGlzdE1vZGVsc1Jlc3BvbnNlEicKBm1vZGVscxgBIAMoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwieQoPR2V0TW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJEjMKDWNhbGxlcl9tb2RlbHMYAyABKAsyHC5zbHVpY2UucmVzdC52MS5DYWxsZXJNb2RlbHMSDwoHdGVhbV9pZBgEIAEoCUoECAIQA1IOYWxsb3dlZF9tb2RlbHMiOgoQR2V0TW9kZWxSZXNwb25zZRImCgVtb2RlbBgBIAEoCzIXLnNsdWljZS5yb3V0ZXIudjEuTW9kZWwihgEKEkNyZWF0ZU1vZGVsUmVxdWVzdBISCgptb2RlbF9uYW1lGAEgASgJEh4KDmxpdGVsbG1fcGFyYW1zGAIgASgMQgayuxgCCAISGgoKbW9kZWxfaW5mbxgDIAEoDEIGsrsYAggCEhQKB2Jsb2NrZWQYBCABKAhIAIgBAUIKCghfYmxvY2tlZCJDChNDcmVhdGVNb2RlbFJlc3BvbnNlEiwKBW1vZGVsGAEgASgLMh0uc2x1aWNlLnJvdXRlci52MS5TdG9yZWRNb2RlbCK8AQoSVXBkYXRlTW9kZWxSZXF1ZXN0EhcKCm1vZGVsX25hbWUYASABKAlIAIgBARIeCg5saXRlbGxtX3BhcmFtcxgCIAEoDEIGsrsYAggCEhoKCm1vZGVsX2luZm8YAyABKAxCBrK7GAIIAhIUCgdibG9ja2VkGAQgASgISAGIAQESFAoHdmVyc2lvbhgFIAEoDUgCiAEBQg0KC19tb2RlbF9uYW1lQgoKCF9ibG9ja2VkQgoKCF92ZXJzaW9uIkMKE1VwZGF0ZU1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIs0BChFQYXRjaE1vZGVsUmVxdWVzdBIQCghtb2RlbF9pZBgBIAEoCRIXCgptb2RlbF9uYW1lGAIgASgJSACIAQESHgoObGl0ZWxsbV9wYXJhbXMYAyABKAxCBrK7GAIIAhIaCgptb2RlbF9pbmZvGAQgASgMQgayuxgCCAISFAoHYmxvY2tlZBgFIAEoCEgBiAEBEhQKB3ZlcnNpb24YBiABKA1IAogBAUINCgtfbW9kZWxfbmFtZUIKCghfYmxvY2tlZEIKCghfdmVyc2lvbiJCChJQYXRjaE1vZGVsUmVzcG9uc2USLAoFbW9kZWwYASABKAsyHS5zbHVpY2Uucm91dGVyLnYxLlN0b3JlZE1vZGVsIiUKEUJsb2NrTW9kZWxSZXF1ZXN0EhAKCG1vZGVsX2lkGAEgASgJIkIKEkJsb2NrTW9kZWxSZXNwb25zZRIsCgVtb2RlbBgBIAEoCzIdLnNsdWljZS5yb3V0ZXIudjEuU3RvcmVkTW9kZWwiJwoTVW5ibG9ja01vZGVsUmVxdWVzdBIQCghtb2RlbF9pZBgBIAEoCSJEChRVbmJsb2NrTW9kZWxSZXNwb25zZRIsCgVtb2RlbBgBIAEoCzIdLnNsdWljZS5yb3V0ZXIudjEuU3RvcmVkTW9kZWwiIAoSRGVsZXRlTW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJIi8KE0RlbGV0ZU1vZGVsUmVzcG9uc2USGAoHbWVzc2FnZRgBIAEoCUIHsrsYAyjoByLbAQoUTGlzdE1vZGVsSW5mb1JlcXVlc3QSHQoQbGl0ZWxsbV9tb2RlbF9pZBgBIAEoCUgAiAEBEiAKE2luY2x1ZGVfdGVhbV9tb2RlbHMYAiABKAhIAYgBARIUCgd0ZWFtX2lkGAMgASgJSAKIAQESMwoNY2FsbGVyX21vZGVscxgEIAEoCzIcLnNsdWljZS5yZXN0LnYxLkNhbGxlck1vZGVsc0ITChFfbGl0ZWxsbV9tb2RlbF9pZEIWChRfaW5jbHVkZV90ZWFtX21vZGVsc0IKCghfdGVhbV9pZCJCChVMaXN0TW9kZWxJbmZvUmVzcG9uc2USKQoEZGF0YRgBIAMoCzIbLnNsdWljZS5yb3V0ZXIudjEuTW9kZWxJbmZvIqIEChRQYWdlTW9kZWxJbmZvUmVxdWVzdBISCgVtb2RlbBgBIAEoCUgAiAEBEh0KEHVzZXJfbW9kZWxzX29ubHkYAiABKAhIAYgBARIgChNpbmNsdWRlX3RlYW1fbW9kZWxzGAMgASgISAKIAQESEgoFZGVidWcYBCABKAhIA4gBARIRCgRwYWdlGAUgASgNSASIAQESGgoEc2l6ZRgGIAEoDUIHsrsYAzDoB0gFiAEBEhMKBnNlYXJjaBgHIAEoCUgGiAEBEhUKCG1vZGVsX2lkGAggASgJSAeIAQESFAoHdGVhbV9pZBgJIAEoCUgIiAEBEhQKB3NvcnRfYnkYCiABKAlICYgBARIXCgpzb3J0X29yZGVyGAsgASgJSAqIAQESIQoUZXhjbHVkZV9hdXRvX3JvdXRlcnMYDCABKAhIC4gBARIzCg1jYWxsZXJfbW9kZWxzGA0gASgLMhwuc2x1aWNlLnJlc3QudjEuQ2FsbGVyTW9kZWxzQggKBl9tb2RlbEITChFfdXNlcl9tb2RlbHNfb25seUIWChRfaW5jbHVkZV90ZWFtX21vZGVsc0IICgZfZGVidWdCBwoFX3BhZ2VCBwoFX3NpemVCCQoHX3NlYXJjaEILCglfbW9kZWxfaWRCCgoIX3RlYW1faWRCCgoIX3NvcnRfYnlCDQoLX3NvcnRfb3JkZXJCFwoVX2V4Y2x1ZGVfYXV0b19yb3V0ZXJzIpABChVQYWdlTW9kZWxJbmZvUmVzcG9uc2USKQoEZGF0YRgBIAMoCzIbLnNsdWljZS5yb3V0ZXIudjEuTW9kZWxJbmZvEhMKC3RvdGFsX2NvdW50GAIgASgNEhQKDGN1cnJlbnRfcGFnZRgDIAEoDRITCgt0b3RhbF9wYWdlcxgEIAEoDRIMCgRzaXplGAUgASgNIncKFkxpc3RNb2RlbEdyb3Vwc1JlcXVlc3QSGAoLbW9kZWxfZ3JvdXAYASABKAlIAIgBARIzCg1jYWxsZXJfbW9kZWxzGAIgASgLMhwuc2x1aWNlLnJlc3QudjEuQ2FsbGVyTW9kZWxzQg4KDF9tb2RlbF9ncm91cCJJChdMaXN0TW9kZWxHcm91cHNSZXNwb25zZRIuCgRkYXRhGAEgAygLMiAuc2x1aWNlLnJvdXRlci52MS5Nb2RlbEdyb3VwSW5mbzLrCgoMTW9kZWxTZXJ2aWNlElwKCkxpc3RNb2RlbHMSIy5zbHVpY2Uucm91dGVyLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxzUmVzcG9uc2UiA5ACARJWCghHZXRNb2RlbBIhLnNsdWljZS5yb3V0ZXIudjEuR2V0TW9kZWxSZXF1ZXN0GiIuc2x1aWNlLnJvdXRlci52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESewoLQ3JlYXRlTW9kZWwSJC5zbHVpY2Uucm91dGVyLnYxLkNyZWF0ZU1vZGVsUmVxdWVzdBolLnNsdWljZS5yb3V0ZXIudjEuQ3JlYXRlTW9kZWxSZXNwb25zZSIfqrsYGwoPUE9TVCAvbW9kZWwvbmV3EgEEIgVtb2RlbBJ+CgtVcGRhdGVNb2RlbBIkLnNsdWljZS5yb3V0ZXIudjEuVXBkYXRlTW9kZWxSZXF1ZXN0GiUuc2x1aWNlLnJvdXRlci52MS5VcGRhdGVNb2RlbFJlc3BvbnNlIiKquxgeChJQT1NUIC9tb2RlbC91cGRhdGUSAQQiBW1vZGVsEocBCgpQYXRjaE1vZGVsEiMuc2x1aWNlLnJvdXRlci52MS5QYXRjaE1vZGVsUmVxdWVzdBokLnNsdWljZS5yb3V0ZXIudjEuUGF0Y2hNb2RlbFJlc3BvbnNlIi6quxgqCh5QQVRDSCAvbW9kZWwve21vZGVsX2lkfS91cGRhdGUSAQQiBW1vZGVsEncKC0RlbGV0ZU1vZGVsEiQuc2x1aWNlLnJvdXRlci52MS5EZWxldGVNb2RlbFJlcXVlc3QaJS5zbHVpY2Uucm91dGVyLnYxLkRlbGV0ZU1vZGVsUmVzcG9uc2UiG6q7GBcKElBPU1QgL21vZGVsL2RlbGV0ZRIBBBJ6CgpCbG9ja01vZGVsEiMuc2x1aWNlLnJvdXRlci52MS5CbG9ja01vZGVsUmVxdWVzdBokLnNsdWljZS5yb3V0ZXIudjEuQmxvY2tNb2RlbFJlc3BvbnNlIiGquxgdChFQT1NUIC9tb2RlbC9ibG9jaxIBBCIFbW9kZWwSggEKDFVuYmxvY2tNb2RlbBIlLnNsdWljZS5yb3V0ZXIudjEuVW5ibG9ja01vZGVsUmVxdWVzdBomLnNsdWljZS5yb3V0ZXIudjEuVW5ibG9ja01vZGVsUmVzcG9uc2UiI6q7GB8KE1BPU1QgL21vZGVsL3VuYmxvY2sSAQQiBW1vZGVsEpIBCg1MaXN0TW9kZWxJbmZvEiYuc2x1aWNlLnJvdXRlci52MS5MaXN0TW9kZWxJbmZvUmVxdWVzdBonLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsSW5mb1Jlc3BvbnNlIjCQAgGquxgpCg9HRVQgL21vZGVsL2luZm8KEkdFVCAvdjEvbW9kZWwvaW5mbxICAgcSgQEKDVBhZ2VNb2RlbEluZm8SJi5zbHVpY2Uucm91dGVyLnYxLlBhZ2VNb2RlbEluZm9SZXF1ZXN0Gicuc2x1aWNlLnJvdXRlci52MS5QYWdlTW9kZWxJbmZvUmVzcG9uc2UiH5ACAaq7GBgKEkdFVCAvdjIvbW9kZWwvaW5mbxICAgcSigEKD0xpc3RNb2RlbEdyb3VwcxIoLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsR3JvdXBzUmVxdWVzdBopLnNsdWljZS5yb3V0ZXIudjEuTGlzdE1vZGVsR3JvdXBzUmVzcG9uc2UiIpACAaq7GBsKFUdFVCAvbW9kZWxfZ3JvdXAvaW5mbxICAgdiBnByb3RvMw", [file_sluice_rest_v1_caller, file_sluice_rest_v1_rest, file_sluice_router_v1_model]);
 
 /**
  * ListModelsRequest names the caller's rights.
@@ -361,6 +361,90 @@ export const PatchModelResponseSchema: GenMessage<PatchModelResponse> = /*@__PUR
   messageDesc(file_sluice_router_v1_model_service, 9);
 
 /**
+ * BlockModelRequest names a deployment.
+ *
+ * @generated from message sluice.router.v1.BlockModelRequest
+ */
+export type BlockModelRequest = Message<"sluice.router.v1.BlockModelRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model_id = 1;
+   */
+  modelId: string;
+};
+
+/**
+ * Describes the message sluice.router.v1.BlockModelRequest.
+ * Use `create(BlockModelRequestSchema)` to create a new message.
+ */
+export const BlockModelRequestSchema: GenMessage<BlockModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 10);
+
+/**
+ * BlockModelResponse is what is stored now.
+ *
+ * @generated from message sluice.router.v1.BlockModelResponse
+ */
+export type BlockModelResponse = Message<"sluice.router.v1.BlockModelResponse"> & {
+  /**
+   * The deployment.
+   *
+   * @generated from field: sluice.router.v1.StoredModel model = 1;
+   */
+  model?: StoredModel | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.BlockModelResponse.
+ * Use `create(BlockModelResponseSchema)` to create a new message.
+ */
+export const BlockModelResponseSchema: GenMessage<BlockModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 11);
+
+/**
+ * UnblockModelRequest names a deployment.
+ *
+ * @generated from message sluice.router.v1.UnblockModelRequest
+ */
+export type UnblockModelRequest = Message<"sluice.router.v1.UnblockModelRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model_id = 1;
+   */
+  modelId: string;
+};
+
+/**
+ * Describes the message sluice.router.v1.UnblockModelRequest.
+ * Use `create(UnblockModelRequestSchema)` to create a new message.
+ */
+export const UnblockModelRequestSchema: GenMessage<UnblockModelRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 12);
+
+/**
+ * UnblockModelResponse is what is stored now.
+ *
+ * @generated from message sluice.router.v1.UnblockModelResponse
+ */
+export type UnblockModelResponse = Message<"sluice.router.v1.UnblockModelResponse"> & {
+  /**
+   * The deployment.
+   *
+   * @generated from field: sluice.router.v1.StoredModel model = 1;
+   */
+  model?: StoredModel | undefined;
+};
+
+/**
+ * Describes the message sluice.router.v1.UnblockModelResponse.
+ * Use `create(UnblockModelResponseSchema)` to create a new message.
+ */
+export const UnblockModelResponseSchema: GenMessage<UnblockModelResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_router_v1_model_service, 13);
+
+/**
  * DeleteModelRequest names a deployment.
  *
  * @generated from message sluice.router.v1.DeleteModelRequest
@@ -379,7 +463,7 @@ export type DeleteModelRequest = Message<"sluice.router.v1.DeleteModelRequest"> 
  * Use `create(DeleteModelRequestSchema)` to create a new message.
  */
 export const DeleteModelRequestSchema: GenMessage<DeleteModelRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 10);
+  messageDesc(file_sluice_router_v1_model_service, 14);
 
 /**
  * DeleteModelResponse says that it is gone.
@@ -400,7 +484,7 @@ export type DeleteModelResponse = Message<"sluice.router.v1.DeleteModelResponse"
  * Use `create(DeleteModelResponseSchema)` to create a new message.
  */
 export const DeleteModelResponseSchema: GenMessage<DeleteModelResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 11);
+  messageDesc(file_sluice_router_v1_model_service, 15);
 
 /**
  * ListModelInfoRequest narrows the list.
@@ -442,7 +526,7 @@ export type ListModelInfoRequest = Message<"sluice.router.v1.ListModelInfoReques
  * Use `create(ListModelInfoRequestSchema)` to create a new message.
  */
 export const ListModelInfoRequestSchema: GenMessage<ListModelInfoRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 12);
+  messageDesc(file_sluice_router_v1_model_service, 16);
 
 /**
  * ListModelInfoResponse holds the deployments.
@@ -463,7 +547,7 @@ export type ListModelInfoResponse = Message<"sluice.router.v1.ListModelInfoRespo
  * Use `create(ListModelInfoResponseSchema)` to create a new message.
  */
 export const ListModelInfoResponseSchema: GenMessage<ListModelInfoResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 13);
+  messageDesc(file_sluice_router_v1_model_service, 17);
 
 /**
  * PageModelInfoRequest asks for a page.
@@ -568,7 +652,7 @@ export type PageModelInfoRequest = Message<"sluice.router.v1.PageModelInfoReques
  * Use `create(PageModelInfoRequestSchema)` to create a new message.
  */
 export const PageModelInfoRequestSchema: GenMessage<PageModelInfoRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 14);
+  messageDesc(file_sluice_router_v1_model_service, 18);
 
 /**
  * PageModelInfoResponse is a page.
@@ -617,7 +701,7 @@ export type PageModelInfoResponse = Message<"sluice.router.v1.PageModelInfoRespo
  * Use `create(PageModelInfoResponseSchema)` to create a new message.
  */
 export const PageModelInfoResponseSchema: GenMessage<PageModelInfoResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 15);
+  messageDesc(file_sluice_router_v1_model_service, 19);
 
 /**
  * ListModelGroupsRequest narrows the list.
@@ -645,7 +729,7 @@ export type ListModelGroupsRequest = Message<"sluice.router.v1.ListModelGroupsRe
  * Use `create(ListModelGroupsRequestSchema)` to create a new message.
  */
 export const ListModelGroupsRequestSchema: GenMessage<ListModelGroupsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 16);
+  messageDesc(file_sluice_router_v1_model_service, 20);
 
 /**
  * ListModelGroupsResponse holds the names.
@@ -666,7 +750,7 @@ export type ListModelGroupsResponse = Message<"sluice.router.v1.ListModelGroupsR
  * Use `create(ListModelGroupsResponseSchema)` to create a new message.
  */
 export const ListModelGroupsResponseSchema: GenMessage<ListModelGroupsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_router_v1_model_service, 17);
+  messageDesc(file_sluice_router_v1_model_service, 21);
 
 /**
  * ModelService answers which models there are, and keeps those of the database. Models of the configuration file and of
@@ -743,6 +827,26 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof DeleteModelRequestSchema;
     output: typeof DeleteModelResponseSchema;
+  },
+  /**
+   * Has calls pass by a deployment of the database. Whoever may make such a model may block it. Fails as DeleteModel does.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.BlockModel
+   */
+  blockModel: {
+    methodKind: "unary";
+    input: typeof BlockModelRequestSchema;
+    output: typeof BlockModelResponseSchema;
+  },
+  /**
+   * Undoes BlockModel.
+   *
+   * @generated from rpc sluice.router.v1.ModelService.UnblockModel
+   */
+  unblockModel: {
+    methodKind: "unary";
+    input: typeof UnblockModelRequestSchema;
+    output: typeof UnblockModelResponseSchema;
   },
   /**
    * Lists the deployments whose names the caller may use; a proxy admin sees all. Deployments of a team are seen by its

@@ -6,6 +6,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { type TeamMemberSettings, TeamMemberSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import {
+  type AddTeamMembersRequest,
   AddTeamMembersResponseSchema,
   type Member,
   type TeamMembership,
@@ -20,7 +21,9 @@ import { resolveUsers } from "../../member-users.ts";
 import { scopeOf } from "../../scope.ts";
 import { nothingSpent } from "../../scope-spend.ts";
 import { insertPlaces, membershipView, readTeamRole } from "../../team-members.ts";
+import { mayManageTeam } from "../../team-rights.ts";
 import { oneTeamView, teamSettings } from "../../teams.ts";
+import type { TenancyRules } from "../../tenancy-rules.ts";
 import { userViews } from "../../user-view.ts";
 import { lockTeam } from "./lock-team.ts";
 
@@ -31,8 +34,9 @@ export function addTeamMembers(context: RouteContext): ServiceImpl<typeof TeamSe
     if (member.length === 0) throw gatewayError(Reason.INVALID_REQUEST, "Name the member.", { param: "member" });
     const limits = create(LimitsSchema, { maxBudget, budgetDuration: budgetDuration || undefined });
     const settings = create(TeamMemberSettingsSchema, { limits, allowedModels });
+    const joinsItself = isJoiningItself(context.config.tenancyRules, caller, request);
     const { row, added } = await change(context, caller, async (em) => {
-      const locked = await lockTeam(em, caller, teamId);
+      const locked = await lockTeam(em, caller, teamId, (who, team) => joinsItself || mayManageTeam(who, team));
       const joined = await addMembers(context, em, caller, locked, member, settings);
       if (joined.added.length === 0) throw allInTeam(joined.users);
       return { result: { row: locked, added: joined.added }, changed: joined.changed };
@@ -43,6 +47,17 @@ export function addTeamMembers(context: RouteContext): ServiceImpl<typeof TeamSe
       updatedTeamMemberships: added.map((user) => newMembership(row, user, settings)),
     });
   };
+}
+
+/** Whether somebody joins a team that is open to all internal users, with nothing of its own there. */
+function isJoiningItself(
+  { availableTeams }: TenancyRules,
+  { userId }: AdminCaller,
+  { teamId, member, maxBudgetInTeam, budgetDuration, allowedModels }: AddTeamMembersRequest,
+): boolean {
+  if (userId === "" || !availableTeams.includes(teamId)) return false;
+  if (maxBudgetInTeam !== undefined || budgetDuration || allowedModels.length > 0) return false;
+  return member.every((each) => each.userId === userId && !each.userEmail && readTeamRole(each.role) === "user");
 }
 
 export interface AddedMembers {

@@ -18,7 +18,7 @@ export function teamRoutes(context: RouteContext): Implementation {
     getTeamInfo: getTeamInfo(context),
     listTeams: listTeams(context),
     searchTeams: searchTeams(context),
-    listAvailableTeams: listAvailableTeams(),
+    listAvailableTeams: listAvailableTeams(context),
     deleteTeams: deleteTeams(context),
     blockTeam: blockTeam(context),
     unblockTeam: unblockTeam(context),

@@ -5,10 +5,12 @@ import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import { requireCaller } from "#chassis/access.ts";
 import { databaseError } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
+import { TeamSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import {
   type ListTeamsRequest,
   type SearchTeamsRequest,
   SearchTeamsResponseSchema,
+  TeamSchema,
   type TeamService,
 } from "#gen/sluice/auth/v1/team_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -18,7 +20,7 @@ import { Team, TeamMember, type TeamRow } from "../../db/entities.ts";
 import { beginning, containing, pagesOf, readOrder, readPage } from "../../page.ts";
 import { newestKeys, withContents } from "../../team-contents.ts";
 import { requireTeamRight } from "../../team-rights.ts";
-import { teamViews } from "../../teams.ts";
+import { teamSettings, teamViews } from "../../teams.ts";
 
 const columns = {
   team_id: "teamId",
@@ -71,8 +73,27 @@ export function searchTeams(context: RouteContext): ServiceImpl<typeof TeamServi
   };
 }
 
-export function listAvailableTeams(): ServiceImpl<typeof TeamService>["listAvailableTeams"] {
-  return () => ({ teams: [] });
+/** Teams that the caller is in already are left out. */
+export function listAvailableTeams(context: RouteContext): ServiceImpl<typeof TeamService>["listAvailableTeams"] {
+  return async (_request, { requestHeader }) => {
+    const { teamIds } = requireCaller(requestHeader);
+    const ids = context.config.tenancyRules.availableTeams.filter((id) => !teamIds.includes(id));
+    if (ids.length === 0) return { teams: [] };
+    try {
+      const em = context.database.em();
+      const rows = await em.find(Team, { teamId: { $in: ids } }, { orderBy: { teamAlias: "asc", teamId: "asc" } });
+      return { teams: rows.map((row) => availableTeam(row)) };
+    } catch (error) {
+      throw databaseError(error);
+    }
+  };
+}
+
+/** What somebody who is not in a team learns of it. */
+function availableTeam(row: TeamRow) {
+  const { teamAlias, organizationId, models } = teamSettings(row);
+  const settings = create(TeamSettingsSchema, { teamAlias, organizationId, models });
+  return create(TeamSchema, { teamId: row.teamId, settings });
 }
 
 /** LiteLLM's word for no organization. */

@@ -5,13 +5,14 @@ import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import { requireCaller } from "#chassis/access.ts";
 import { isProxyAdmin } from "#chassis/caller-header.ts";
 import { gatewayError } from "#chassis/errors.ts";
-import { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
+import { LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
 import { OrganizationMemberSettingsSchema } from "#gen/sluice/auth/v1/organization_pb.ts";
 import { TeamMemberSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import type { UserSettings } from "#gen/sluice/auth/v1/user_pb.ts";
 import {
   type CreateUserRequest,
   CreateUserResponseSchema,
+  NewUserTeamSchema,
   type UserService,
 } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -19,12 +20,12 @@ import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type Changed, change, createdBy } from "../../change.ts";
 import type { RouteContext } from "../../context.ts";
 import { Organization, OrganizationMember, Team, TeamMember, User, type UserRow } from "../../db/entities.ts";
-import { readKeySettings } from "../../key-input.ts";
-import { makeKey, type NewKey, storeKey } from "../../key-making.ts";
+import { makeFirstKey } from "../../first-key.ts";
 import { keyView } from "../../key-view.ts";
 import { scopeOf } from "../../scope.ts";
 import { nothingSpent } from "../../scope-spend.ts";
 import { writeDoc } from "../../stored-doc.ts";
+import { readTeamRole } from "../../team-members.ts";
 import { readUserSettings, userColumns, userTaken } from "../../user-input.ts";
 import { isProxyRole, requireUserRight } from "../../user-rights.ts";
 import { userView } from "../../user-view.ts";
@@ -40,17 +41,14 @@ export function createUser(context: RouteContext): ServiceImpl<typeof UserServic
       ...userColumns(settings),
       ...createdBy(caller, new Date(context.clock())),
     };
-    const made = request.autoCreateKey === false ? undefined : keyOf(context, caller, request, row);
-    await change(context, caller, async (em) => {
+    const teams = teamsOf(request);
+    const made = await change(context, caller, async (em) => {
       await insertUser(em, row);
-      const teams = [...new Set([...request.teams, ...(request.teamId ? [request.teamId] : [])])];
       await join(em, caller, row, teams, organizations);
+      const key = await makeFirstKey(context, em, caller, request, row.userId);
       const changed: Changed[] = [{ scope: scopeOf.user(row.userId), action: "created" }];
-      if (made !== undefined) {
-        await storeKey(context, em, made);
-        changed.push({ scope: scopeOf.key(made.row.keyId), action: "created" });
-      }
-      return { result: undefined, changed };
+      if (key !== undefined) changed.push({ scope: scopeOf.key(key.row.keyId), action: "created" });
+      return { result: key, changed };
     });
     const user = await userView(context, context.database.em(), row);
     const key = made && keyView(made.row, nothingSpent);
@@ -72,11 +70,16 @@ function mayCreate(caller: AdminCaller, settings: UserSettings, organizations: r
   return organizations.every((id) => caller.adminOrganizationIds.includes(id));
 }
 
-/** A user's first key has no limits of its own: the user's hold for it. */
-function keyOf(context: RouteContext, caller: AdminCaller, request: CreateUserRequest, { userId }: UserRow): NewKey {
-  const { keyAlias, teamId, duration } = request;
-  const settings = readKeySettings(create(KeySettingsSchema, { userId, keyAlias, teamId }));
-  return makeKey(context, caller, settings, { duration });
+/** The places that the user gets, one in a team. @throws INVALID_REQUEST for a role that there is not in teams. */
+function teamsOf({ teams, teamId }: CreateUserRequest): Map<string, { role: string; doc: object }> {
+  const alone = teamId ? [create(NewUserTeamSchema, { teamId })] : [];
+  return new Map(
+    [...alone, ...teams].map(({ teamId, maxBudgetInTeam: maxBudget, userRole }) => {
+      const limits = maxBudget === undefined ? undefined : create(LimitsSchema, { maxBudget });
+      const doc = writeDoc(TeamMemberSettingsSchema, create(TeamMemberSettingsSchema, { limits }));
+      return [teamId, { role: readTeamRole(userRole), doc }];
+    }),
+  );
 }
 
 /** Stores a user. @throws CONFLICT where its id, address or SSO id is taken. */
@@ -90,19 +93,18 @@ async function join(
   em: SqlEntityManager,
   caller: AdminCaller,
   { userId, createdAt }: UserRow,
-  teams: readonly string[],
+  teams: ReadonlyMap<string, { readonly role: string; readonly doc: object }>,
   organizations: readonly string[],
 ): Promise<void> {
   const stamps = createdBy(caller, createdAt);
-  if ((await em.count(Team, { teamId: { $in: [...teams] } })) < teams.length) throw unknown("teams");
+  if ((await em.count(Team, { teamId: { $in: [...teams.keys()] } })) < teams.size) throw unknown("teams");
   if ((await em.count(Organization, { organizationId: { $in: [...organizations] } })) < organizations.length) {
     throw unknown("organizations");
   }
   const member = { userId, ...stamps };
-  const teamDoc = writeDoc(TeamMemberSettingsSchema, create(TeamMemberSettingsSchema));
   await em.insertMany(
     TeamMember,
-    teams.map((teamId) => ({ teamId, role: "user", doc: teamDoc, ...member })),
+    [...teams].map(([teamId, place]) => ({ teamId, ...place, ...member })),
   );
   const organizationDoc = writeDoc(OrganizationMemberSettingsSchema, create(OrganizationMemberSettingsSchema));
   await em.insertMany(

@@ -115,7 +115,7 @@ for (const { name, url } of databases.all) {
         await refused(ask({ newMasterKey }), Reason.INVALID_REQUEST, "new_master_key");
       }
       await refused(ask({ newKey: "sk-0123456789abcdef" }), Reason.INVALID_REQUEST, "new_master_key");
-      await refused(ask({ updateMask: { paths: ["settings.models"] } }), Reason.INVALID_REQUEST, "new_master_key");
+      await refused(ask({ settings: { models: ["m"] } }), Reason.INVALID_REQUEST, "new_master_key");
       for (const key of ["", "sk-other", virtual.key, hashKey("sk-old-3")]) {
         await refused(ask({ key }), Reason.INVALID_REQUEST, "key");
       }

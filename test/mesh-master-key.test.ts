@@ -49,8 +49,8 @@ for (const salt of meshAvailable() ? ["", "salt-of-the-tests"] : []) {
       await removeDataDir(dataDir);
     });
 
-    async function send(key: string, path: string, body: object) {
-      const response = await fetch(`${mesh.edges[0]}${path}`, {
+    async function send(key: string, path: string, body: object, edge = 0) {
+      const response = await fetch(`${mesh.edges[edge]}${path}`, {
         method: "POST",
         headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
         body: JSON.stringify(body),
@@ -59,9 +59,14 @@ for (const salt of meshAvailable() ? ["", "salt-of-the-tests"] : []) {
       return { status: response.status, text, body: JSON.parse(text) };
     }
 
-    const chat = async (key: string) =>
-      (await send(key, "/v1/chat/completions", { model: "stored", messages: [{ role: "user", content: "hi" }] }))
-        .status;
+    const hi = { model: "stored", messages: [{ role: "user", content: "hi" }] };
+    const chat = async (key: string, edge = 0) => (await send(key, "/v1/chat/completions", hi, edge)).status;
+    /** A virtual key that both edges know. */
+    const makeKey = async (masterKey: string): Promise<string> => {
+      const { key } = (await send(masterKey, "/key/generate", {})).body;
+      for (const edge of [0, 1]) await until(async () => (await chat(key, edge)) === 200);
+      return key;
+    };
     const rotate = (from: string, to: string, by = from) =>
       send(by, "/key/regenerate", { key: from, new_master_key: to, grace_period: "1h" });
     const restart = async (service: ServiceName, replica: number, masterKey: string) => {
@@ -81,9 +86,7 @@ for (const salt of meshAvailable() ? ["", "salt-of-the-tests"] : []) {
       const litellm_params = { model: "openai/x", api_key: credential, api_base: `${upstream.url}/v1` };
       const added = await send("sk-key-0", "/model/new", { model_name: "stored", litellm_params });
       assert.equal(added.status, 200, added.text);
-      const made = await send("sk-key-0", "/key/generate", {});
-      await until(async () => (await Promise.all([chat(made.body.key), chat(made.body.key)])).every((s) => s === 200));
-      const calling: Calling[] = [load(made.body.key), load("sk-key-0")];
+      const calling: Calling[] = [load(await makeKey("sk-key-0")), load("sk-key-0")];
       await sleep(500);
       const rotated = await rotate("sk-key-0", "sk-key-1");
       assert.equal(rotated.status, 200, rotated.text);
@@ -108,9 +111,7 @@ for (const salt of meshAvailable() ? ["", "salt-of-the-tests"] : []) {
     });
 
     test("auth killed in the middle of replacing it, again and again: replaced as a whole or not at all", async () => {
-      const { body } = await send("sk-key-1", "/key/generate", {});
-      await until(async () => (await Promise.all([chat(body.key), chat(body.key)])).every((s) => s === 200));
-      const calling = load(body.key);
+      const calling = load(await makeKey("sk-key-1"));
       let current = "sk-key-1";
       await mesh.stop("auth", 1);
       for (let round = 0; round < 6; round += 1) {

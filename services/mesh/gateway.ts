@@ -84,6 +84,9 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   };
 }
 
+/** Peers keep connections open and send on them at any moment, calls that they may not repeat among them. */
+const lingerMs = 500;
+
 function readRouting(file: ConfigFile): LoadedConfig {
   const { config, warnings } = parseRouterConfig(file.document);
   return { config, env: readRouterEnv(file.env, config.providers), references: file.env, warnings };
@@ -109,7 +112,7 @@ async function serve(start: Start, servers: Servers, edge: EdgeService | undefin
     const inside = peers.hosted.filter((service) => service !== edge);
     const implementations = inside.flatMap((service) => service.implementations);
     const http = health.handler(() => telemetry.scrape());
-    servers.rpc = await listen({ ...base, ...config.rpc, implementations, http }, "SLUICE_RPC_PORT");
+    servers.rpc = await listen({ ...base, ...config.rpc, implementations, http, lingerMs }, "SLUICE_RPC_PORT");
   }
 }
 

@@ -17,6 +17,8 @@ export interface OnePortOptions {
   readonly handler: RequestHandler;
   /** How long a connection may take to send a request's head. */
   readonly headerTimeoutMs: number;
+  /** How long a server that closes still answers on connections that are open and idle. */
+  readonly lingerMs: number;
 }
 
 /** A TCP port that speaks HTTP/1.1 and HTTP/2 without TLS: the first bytes of a connection tell which. */
@@ -70,21 +72,30 @@ export class OnePort {
     return typeof address === "object" && address !== null ? address.port : this.#options.port;
   }
 
-  /** Stops accepting, waits for requests in flight, and cuts what is left after `graceMs`. */
+  /**
+   * Stops accepting, waits for requests in flight, and cuts what is left after `graceMs`. A client that has just sent a
+   * request on an open connection is answered, and told with the answer that the connection closes: cutting it at once
+   * would fail a call that the client may not repeat.
+   */
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
     this.#listener.close();
-    for (const socket of this.#undecided) socket.destroy();
     for (const session of this.#sessions) session.close();
     const deadline = performance.now() + graceMs;
-    this.#http1.closeIdleConnections();
+    const idleUntil = Math.min(deadline, performance.now() + this.#options.lingerMs);
+    if (this.#options.lingerMs === 0) this.#closeIdle();
     while (this.#sockets.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
-      this.#http1.closeIdleConnections();
+      if (performance.now() >= idleUntil) this.#closeIdle();
     }
     for (const socket of this.#sockets) socket.destroy();
     this.#http1.close();
     this.#http2.close();
+  }
+
+  #closeIdle(): void {
+    for (const socket of this.#undecided) socket.destroy();
+    this.#http1.closeIdleConnections();
   }
 
   #accept(socket: Socket): void {

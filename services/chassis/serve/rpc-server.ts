@@ -27,6 +27,8 @@ export interface RpcServerOptions {
   readonly maxMessageBytes?: number;
   /** How long a connection may take to send a request's head, in milliseconds. Default 15,000. */
   readonly headerTimeoutMs?: number;
+  /** How long, once it closes, it still answers on connections that are open and idle, in milliseconds. Default 0. */
+  readonly lingerMs?: number;
 }
 
 export interface RpcServer {
@@ -52,6 +54,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
     host: options.host,
     port: options.port,
     headerTimeoutMs: options.headerTimeoutMs ?? 15_000,
+    lingerMs: options.lingerMs ?? 0,
     handler: createRequestHandler({
       implementations: [...options.implementations, health],
       checkToken: createTokenCheck(options.token, options.otherTokens),

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Environment } from "#chassis/environment.ts";
 import { freePort } from "#chassis/server-process.ts";
 import { type ServiceName, serviceNames } from "#chassis/service.ts";
 import { readTestEnv } from "#chassis/testing/config.ts";
@@ -43,30 +44,18 @@ export async function meshOfReplicas(env: Readonly<Record<string, string>>, data
     const port = String(ports.get(name));
     const where =
       service === "edge" ? { HOST: "127.0.0.1", PORT: port } : { SLUICE_RPC_HOST: "127.0.0.1", SLUICE_RPC_PORT: port };
-    const child = spawn(process.execPath, [mainFile], {
-      env: {
-        ...{ PATH: readTestEnv().path, HOME: tmpdir(), TZ: "UTC" },
+    const { child, ready } = startProcess(
+      {
         ...{ SLUICE_AUTH_URL: both("auth"), SLUICE_ROUTER_URL: both("router") },
         ...{ SLUICE_PROVIDER_ADAPTER_URL: both("provider-adapter"), SLUICE_ACCOUNTING_URL: both("accounting") },
         ...{ SLUICE_SERVICES: service, SLUICE_DATA_DIR: join(dataDir, name), ...where, ...env, ...own },
       },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let printed = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => {
-        printed += text;
+      (text) => {
         output += `[${name}] ${text}`;
-      });
-    }
+      },
+    );
     running.set(name, child);
-    const deadline = Date.now() + readyMs;
-    while (!printed.includes("ready on port")) {
-      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
-        throw new Error(`${name} did not start:\n${printed}`);
-      }
-      await sleep(50);
-    }
+    await ready;
   }
 
   async function stop(service: ServiceName, replica: number, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
@@ -88,4 +77,29 @@ export async function meshOfReplicas(env: Readonly<Record<string, string>>, data
       }
     },
   };
+}
+
+/** `ready` rejects with what it printed where it ends, or serves nothing for too long. */
+function startProcess(env: Environment, printed: (text: string) => void) {
+  const child = spawn(process.execPath, [mainFile], {
+    env: { PATH: readTestEnv().path, HOME: tmpdir(), TZ: "UTC", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      printed(text);
+    });
+  }
+  const untilReady = async () => {
+    const deadline = Date.now() + readyMs;
+    while (!output.includes("ready on port")) {
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+        throw new Error(`${env.SLUICE_SERVICES} did not start:\n${output}`);
+      }
+      await sleep(50);
+    }
+  };
+  return { child, ready: untilReady() };
 }

@@ -54,9 +54,11 @@ export function prepareKeyring(database: Database, store: KeyringStore): Promise
   return database.transaction(async (em) => {
     await lockKeyring(em);
     await forgetExpired(em, now);
-    const unwrapped = unwrap(await readWrappings(em, now), store.given);
+    const wrappings = await readWrappings(em, now);
+    const unwrapped = unwrap(wrappings, store.given);
     if (unwrapped === undefined) await makeKey(em, store.given, now);
     else await adopt(em, store, unwrapped, now);
+    if (store.given.salt === undefined && unwrapped !== undefined) warnOfSalt(store, unwrapped, wrappings);
     return readWrappings(em, now);
   });
 }
@@ -118,18 +120,7 @@ async function adopt(em: SqlEntityManager, store: KeyringStore, unwrapped: Unwra
     await putWrapping(em, { wrappingId: sealer.keyId, kind: by, wrapped: sealer.seal(key) }, wrapping.createdAt);
     await resealWaitingKeys(em, createSealer(key), given);
   }
-  if (by !== "master") return;
-  if (given.salt === undefined) {
-    if (wrapping.expiresAt === undefined) return;
-    log.warn(
-      "stored secrets are opened with a master key that no longer seals them; set its successor, or the salt key",
-      {
-        place: given.master?.place,
-        until: wrapping.expiresAt.toISOString(),
-      },
-    );
-    return;
-  }
+  if (by !== "master" || given.salt === undefined) return;
   const sealer = createSealer(given.salt.secret);
   const until = addDuration(now, parseDuration(grace));
   await replaceWrapping(em, { wrappingId: sealer.keyId, kind: "salt", wrapped: sealer.seal(key) }, now, until);
@@ -137,6 +128,17 @@ async function adopt(em: SqlEntityManager, store: KeyringStore, unwrapped: Unwra
     place: given.salt.place,
     masterKeyOpensUntil: until.toISOString(),
   });
+}
+
+function warnOfSalt({ given, log }: KeyringStore, { wrapping }: Unwrapped, wrappings: readonly Wrapping[]): void {
+  if (!wrappings.some(({ kind }) => kind === "salt")) return;
+  log.warn(
+    "stored secrets are sealed under a salt key, and the master key opens them no longer than this; set it too",
+    {
+      place: given.master?.place,
+      until: wrapping.expiresAt?.toISOString(),
+    },
+  );
 }
 
 /** Keys that wait were sealed under the salt or master key before there was a keyring. */

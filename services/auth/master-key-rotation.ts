@@ -68,12 +68,12 @@ export async function rotateMasterKey(
 }
 
 function readNewKey(request: RegenerateKeyRequest): Secret {
-  const { key, newMasterKey = "", updateMask, newKey, duration, spend, version } = request;
+  const { key, newMasterKey = "", settings, newKey, duration, spend, version } = request;
   if (!masterKeyForm.test(newMasterKey)) {
     throw invalid("new_master_key", "new_master_key must have at least 4 printable characters and no spaces.");
   }
   if (newMasterKey === key) throw invalid("new_master_key", "new_master_key is the master key already.");
-  const other = [newKey, duration, spend, version, updateMask?.paths[0]].some((value) => value !== undefined);
+  const other = [newKey, duration, spend, version, settings].some((value) => value !== undefined);
   if (other) {
     throw invalid("new_master_key", "With new_master_key only key and grace_period can be given: it has no settings.");
   }

@@ -6,8 +6,8 @@ import { forgetExpired } from "./keyring.ts";
 const intervalMs = 60_000;
 
 /**
- * Reads what other processes have made of the master key: when they say that it has changed, and every minute, for events
- * that were lost. Wrappings whose time is over are emptied then.
+ * Reads what other processes have made of the master key: at the start, when they say that it has changed, and every
+ * minute, for events that were lost. Wrappings whose time is over are emptied then.
  */
 export function watchMasterKeys(context: RouteContext, events: EventBus): { stop(): Promise<void> } {
   const { masterKeys, database, telemetry, clock } = context;
@@ -15,6 +15,7 @@ export function watchMasterKeys(context: RouteContext, events: EventBus): { stop
   const then = (work: () => Promise<void>) => {
     state.running = state.running.then(work).catch(telemetry.masterKeysUnread);
   };
+  then(() => masterKeys.refresh());
   const unsubscribe = events.subscribe(PrincipalChangedSchema, ({ keyIds }) => {
     const { current } = masterKeys;
     if (current !== undefined && keyIds.includes(current)) then(() => masterKeys.refresh());

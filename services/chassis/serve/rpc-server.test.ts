@@ -187,6 +187,19 @@ test("close lets calls in flight finish, on HTTP/1.1 and HTTP/2, and takes no ne
   await channel.close();
 });
 
+test("a server that closes still answers on a connection that was idle, for as long as it lingers", async () => {
+  const server = await serve();
+  const channel = new Channel({ addresses: [server.address], token: undefined, log });
+  await createRemoteClient(AuthService, channel).authenticate({ keyHash: "k" });
+  await pause(50);
+  const closing = server.close(3000);
+  const inference = createRemoteClient(InferenceService, channel);
+  assert.equal((await collect(inference.infer({ model: "0" }))).length, 2);
+  await closing;
+  await assert.rejects(collect(inference.infer({ model: "0" })), code(Code.Unavailable));
+  await channel.close();
+});
+
 test("close cuts what is left after the grace", async () => {
   const server = await serve();
   const channel = new Channel({ addresses: [server.address], token: undefined, log });

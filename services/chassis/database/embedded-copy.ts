@@ -37,14 +37,8 @@ export async function copyEmbedded(options: EmbeddedCopyOptions): Promise<Embedd
     await copyChanged(from, to, copied);
     return { heldMs: 0, nextTransaction: 0n };
   }
-  const database = await connectDatabase({
-    url,
-    schema: "public",
-    entities: [],
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    log,
-  });
+  const patience = { connectTimeoutMs: 60_000, statementTimeoutMs: 0 };
+  const database = await connectDatabase({ url, schema: "public", entities: [], ...patience, log });
   try {
     await database.em().execute("checkpoint");
     await copyChanged(from, to, copied);

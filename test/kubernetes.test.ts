@@ -10,7 +10,14 @@ import { startTestPostgres, type TestPostgres } from "#chassis/testing/postgres.
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { readMeshConfig } from "../services/mesh/config.ts";
 import { makeDataDir, meshAvailable, removeDataDir } from "./harness/gateway-process.ts";
-import { type Profile, readProbePorts, readProfile, selects, type Workload } from "./harness/manifests.ts";
+import {
+  type Profile,
+  readProbePorts,
+  readProfile,
+  readTlsComponent,
+  selects,
+  type Workload,
+} from "./harness/manifests.ts";
 import { type PodProcess, resolveAddress, startPods } from "./harness/pod-processes.ts";
 import { generateKey, spendRows } from "./harness/spend.ts";
 
@@ -84,6 +91,20 @@ for (const name of ["mesh", "compact"] as const) {
         const due = Object.keys(readers).filter((key) => readers[key]?.some((service) => config.services.has(service)));
         assert.deepEqual(given.sort(), due.map((key) => `secret:${key}`).sort(), workload.name);
       }
+    });
+
+    test("TLS leads to the same services, under names that the certificate has", () => {
+      const component = readTlsComponent(name);
+      for (const { workload, config } of configs) {
+        const { addresses } = readMeshConfig({ ...workload.env, ...component.env });
+        assert.deepEqual([...addresses.keys()], [...config.addresses.keys()]);
+        for (const [service, urls] of addresses) {
+          const plain = urls.map((url) => url.replace("https:", "http:"));
+          assert.deepEqual(plain, config.addresses.get(service));
+          for (const url of urls) assert.ok(component.names.includes(new URL(url).hostname), url);
+        }
+      }
+      assert.deepEqual(component.probePorts, Array(3).fill(Number(component.env.SLUICE_PROBE_PORT)));
     });
 
     test("every variable is documented", () => {

@@ -109,11 +109,28 @@ test("of several mesh tokens the first is sent and all are accepted", () => {
 });
 
 test("a part of the mesh that is not told where the rest is does not start", async () => {
+  const auth = "http://127.0.0.1:1";
   const cases: [Record<string, string>, RegExp][] = [
     [{ SLUICE_SERVICES: "edge" }, /SLUICE_AUTH_URL must name the auth/],
     [{ SLUICE_SERVICES: "nonsense" }, /unknown service "nonsense"/],
-    [{ SLUICE_SERVICES: "provider-adapter" }, /SLUICE_MESH_TOKEN must be set/],
-    [{ SLUICE_SERVICES: "provider-adapter", SLUICE_MESH_TOKEN: "t" }, /NATS_URL must be set/],
+    [{ SLUICE_SERVICES: "provider-adapter" }, /SLUICE_AUTH_URL must name the auth/],
+    [
+      { SLUICE_SERVICES: "provider-adapter", SLUICE_AUTH_URL: auth },
+      /SLUICE_MESH_TOKEN, or SLUICE_TLS_CERT, .* must be set/,
+    ],
+    [{ SLUICE_TLS_CERT: "tls.crt", SLUICE_TLS_CA: "ca.crt" }, /SLUICE_TLS_KEY and SLUICE_TLS_CA must be set together/],
+    [{ SLUICE_TLS_CERT: "no.crt", SLUICE_TLS_KEY: "no.key", SLUICE_TLS_CA: "no.crt" }, /SLUICE_TLS_CA: ENOENT/],
+    [
+      {
+        SLUICE_SERVICES: "auth",
+        SLUICE_ACCOUNTING_URL: "http://a:1",
+        SLUICE_TLS_CERT: "tls.crt",
+        SLUICE_TLS_KEY: "tls.key",
+        SLUICE_TLS_CA: "ca.crt",
+      },
+      /SLUICE_ACCOUNTING_URL must hold https:\/\/ addresses where SLUICE_TLS_CERT is set/,
+    ],
+    [{ SLUICE_SERVICES: "accounting", SLUICE_MESH_TOKEN: "t" }, /NATS_URL must be set/],
     [{ SLUICE_SERVICES: "accounting", SLUICE_MESH_TOKEN: "t", NATS_URL: "nats://x" }, /DATABASE_URL must be set/],
     [{ PORT: "many" }, /PORT must be a whole number/],
   ];

@@ -69,7 +69,8 @@ describe("a laptop", () => {
     const slow = { model: "mock/slow", stream: true, mock: { tokens: 20, chunk_interval_ms: 50 }, ...hello };
     const response = await gateway.request("/v1/chat/completions", { body: slow });
     gateway.kill("SIGTERM");
-    await sleep(100);
+    // An idle connection is answered for a moment still.
+    await sleep(500);
     await assert.rejects(gateway.request("/health/liveliness"));
     assert.ok((await response.text()).endsWith("data: [DONE]\n\n"));
     assert.equal(await gateway.exited, 0);

@@ -1,5 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { nodeArguments } from "../../services/mesh/node-arguments.ts";
 import { freePort } from "./free-port.ts";
 import { type ManagedProcess, startProcess } from "./managed-process.ts";
 import { processTree } from "./process-figures.ts";
@@ -33,7 +34,13 @@ export async function startSluice(options: SluiceOptions): Promise<Target> {
   const port = await freePort();
   const started = await startProcess({
     name,
-    args: [...nodeArgs, join(root, "services", mesh ? "mesh/local-mesh.ts" : "main.ts"), "--port", String(port)],
+    args: [
+      ...nodeArguments,
+      ...nodeArgs,
+      join(root, "services", mesh ? "mesh/local-mesh.ts" : "main.ts"),
+      "--port",
+      String(port),
+    ],
     env: {
       ...baseEnvironment(path),
       HOST: "127.0.0.1",

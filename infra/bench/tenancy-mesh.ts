@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { startTestNats, type TestNats } from "../../services/chassis/testing/nats.ts";
 import { startTestPostgres, type TestPostgres } from "../../services/chassis/testing/postgres.ts";
+import { nodeArguments } from "../../services/mesh/node-arguments.ts";
 import { freePort } from "./free-port.ts";
 import { type ManagedProcess, startProcess } from "./managed-process.ts";
 import { baseEnvironment } from "./targets.ts";
@@ -95,7 +96,11 @@ async function starter(
     await mkdir(dataDir, { recursive: true });
     const started = await startProcess({
       name,
-      args: [join(root, "services/main.ts"), ...(env.SLUICE_RPC_PORT === undefined ? ["--port", String(port)] : [])],
+      args: [
+        ...nodeArguments,
+        join(root, "services/main.ts"),
+        ...(env.SLUICE_RPC_PORT === undefined ? ["--port", String(port)] : []),
+      ],
       env: { ...base, SLUICE_DATA_DIR: dataDir, ...env },
       cwd: workDir,
       port: (line) => (/^\s*Listening\s| ready on port \d/.test(line) ? port : undefined),

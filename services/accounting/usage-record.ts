@@ -18,12 +18,20 @@ export interface ReadUsage {
   /** `YYYY-MM-DD`, from the record id. */
   readonly day: string;
   readonly recordId: string;
-  readonly row: Readonly<Record<string, RowValue>>;
+  readonly row: UsageRow;
   readonly charges: readonly Charge[];
   readonly leaseOwner: string;
   readonly costNanoUsd: bigint;
   readonly unpriced: boolean;
   readonly endedAtMs: number;
+}
+
+/** A row of the spend log, keyed by column, in two parts. */
+export interface UsageRow {
+  /** What calls of one key to one model mostly have in common. A batch sends it to the database once. */
+  readonly common: Readonly<Record<string, RowValue>>;
+  /** What every call has for itself. */
+  readonly own: Readonly<Record<string, RowValue>>;
 }
 
 type RowValue = string | number | boolean | null | readonly string[] | readonly Readonly<Record<string, string>>[];
@@ -73,47 +81,51 @@ interface ReadParts extends Pick<ReadUsage, "day" | "recordId" | "endedAtMs" | "
   readonly firstPayloadAtMs: number | undefined;
 }
 
-/** The row in one literal: every call makes one. */
-function rowOf(event: UsageRecorded, read: ReadParts): ReadUsage["row"] {
+/** The row in two literals: every call makes them. */
+function rowOf(event: UsageRecorded, read: ReadParts): UsageRow {
   const { usage, tags } = event;
   return {
-    day: read.day,
-    record_id: read.recordId,
-    operation: enumName(OperationSchema, event.operation),
-    status: enumName(UsageStatusSchema, event.status),
-    call_id: text(event.callId),
-    model: text(event.model),
-    model_group: text(event.modelGroup),
-    deployment: text(event.deployment),
-    provider: text(event.provider),
-    upstream_model: text(event.upstreamModel),
-    key_id: text(event.keyId),
-    key_alias: text(event.keyAlias),
-    user_id: text(event.userId),
-    team_id: text(event.teamId),
-    end_user: text(event.endUser),
-    lease_owner: text(event.leaseOwner),
-    finish_reason: text(event.finishReason),
-    tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map(text),
-    stream: event.stream,
-    input_tokens: count(usage?.inputTokens),
-    output_tokens: count(usage?.outputTokens),
-    cache_read_tokens: count(usage?.cacheReadTokens),
-    cache_write_tokens: count(usage?.cacheWriteTokens),
-    cache_write_1h_tokens: count(usage?.cacheWrite1hTokens),
-    reasoning_tokens: count(usage?.reasoningTokens),
-    input_audio_tokens: count(usage?.inputAudioTokens),
-    output_audio_tokens: count(usage?.outputAudioTokens),
-    tool_calls: count(usage?.toolCalls),
-    usage_estimated: usage?.estimated ?? false,
-    cost_nano_usd: String(read.costNanoUsd),
-    cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
-    started_at: isoTime(read.startedAtMs),
-    ended_at: isoTime(read.endedAtMs),
-    first_payload_at: read.firstPayloadAtMs === undefined ? null : isoTime(read.firstPayloadAtMs),
-    settlements: read.charges.map(settlementColumn),
-    attempted_retries: Math.min(event.attemptedRetries, maxText),
-    attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
+    common: {
+      day: read.day,
+      operation: enumName(OperationSchema, event.operation),
+      status: enumName(UsageStatusSchema, event.status),
+      model: text(event.model),
+      model_group: text(event.modelGroup),
+      deployment: text(event.deployment),
+      provider: text(event.provider),
+      upstream_model: text(event.upstreamModel),
+      key_id: text(event.keyId),
+      key_alias: text(event.keyAlias),
+      user_id: text(event.userId),
+      team_id: text(event.teamId),
+      end_user: text(event.endUser),
+      lease_owner: text(event.leaseOwner),
+      finish_reason: text(event.finishReason),
+      tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map(text),
+      stream: event.stream,
+      input_audio_tokens: count(usage?.inputAudioTokens),
+      output_audio_tokens: count(usage?.outputAudioTokens),
+      tool_calls: count(usage?.toolCalls),
+      usage_estimated: usage?.estimated ?? false,
+      cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
+      attempted_retries: Math.min(event.attemptedRetries, maxText),
+      attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
+    },
+    own: {
+      record_id: read.recordId,
+      call_id: text(event.callId),
+      input_tokens: count(usage?.inputTokens),
+      output_tokens: count(usage?.outputTokens),
+      cache_read_tokens: count(usage?.cacheReadTokens),
+      cache_write_tokens: count(usage?.cacheWriteTokens),
+      cache_write_1h_tokens: count(usage?.cacheWrite1hTokens),
+      reasoning_tokens: count(usage?.reasoningTokens),
+      cost_nano_usd: String(read.costNanoUsd),
+      started_at: isoTime(read.startedAtMs),
+      ended_at: isoTime(read.endedAtMs),
+      first_payload_at: read.firstPayloadAtMs === undefined ? null : isoTime(read.firstPayloadAtMs),
+      settlements: read.charges.map(settlementColumn),
+    },
   };
 }
 

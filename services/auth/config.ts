@@ -21,6 +21,8 @@ export interface RotationConfig {
   readonly intervalMs: number;
   /** How long the old key works on, as a duration; undefined where nobody has said. */
   readonly grace: string | undefined;
+  /** How long a master key works on that was replaced, as a duration. */
+  readonly masterGrace: string;
 }
 
 export function readEnv(env: Environment, keyPolicy: KeyPolicy = noKeyPolicy): AuthConfig {
@@ -32,6 +34,7 @@ export function readEnv(env: Environment, keyPolicy: KeyPolicy = noKeyPolicy): A
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,
       grace: duration(env, "LITELLM_KEY_ROTATION_GRACE_PERIOD"),
+      masterGrace: duration(env, "SLUICE_MASTER_KEY_GRACE_PERIOD") ?? "24h",
     },
   };
 }

@@ -2,11 +2,12 @@ import type { Client } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import type { Database } from "#chassis/database/database.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
+import type { Keyring } from "#chassis/keyring.ts";
 import type { Logger } from "#chassis/log.ts";
-import type { Sealer } from "#chassis/sealing.ts";
 import type { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import type { AuthConfig } from "./config.ts";
 import type { AuthTelemetry } from "./events.ts";
+import type { ConfiguredMasterKey, MasterKeys } from "./master-keys.ts";
 import type { Announcer } from "./outbox.ts";
 
 /** Everything auth gets from outside. */
@@ -15,10 +16,10 @@ export interface AuthContext {
   readonly database: Database;
   readonly events: EventBus;
   readonly spend: Client<typeof SpendService>;
-  /** SHA-256 of the master key, lowercase hex. Undefined means that there is none, and nobody may manage keys. */
-  readonly masterKeyHash: string | undefined;
-  /** Seals keys that wait to be collected. Every replica is given the same. */
-  readonly sealer: Sealer;
+  /** Undefined means that there is none, and nobody may manage keys. */
+  readonly masterKey: ConfiguredMasterKey | undefined;
+  /** Open: made by `prepareKeyring` of the same database. */
+  readonly keyring: Keyring;
   readonly config: AuthConfig;
   readonly log: Logger;
   readonly meter: Meter;
@@ -31,8 +32,8 @@ export interface RouteContext {
   readonly database: Database;
   readonly announcer: Announcer;
   readonly spend: Client<typeof SpendService>;
-  readonly masterKeyHash: string | undefined;
-  readonly sealer: Sealer;
+  readonly masterKeys: MasterKeys;
+  readonly keyring: Keyring;
   readonly config: AuthConfig;
   readonly telemetry: AuthTelemetry;
   readonly clock: () => number;

@@ -12,6 +12,10 @@ export interface AuthTelemetry {
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
+  /** What processes tell each other of the master key and the keyring was not read; it is tried again. */
+  masterKeysUnread(error: unknown): void;
+  /** The master key was replaced, and the file that it came from still holds the old one. */
+  masterKeyNotKept(error: unknown): void;
 }
 
 export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
@@ -27,6 +31,11 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
       }
     },
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
+    masterKeysUnread: (error) => log.warn("replaced master keys cannot be read", { error: errorText(error) }),
+    masterKeyNotKept: (error) =>
+      log.error("the master key was replaced, and its file was not written: write the new key there", {
+        error: errorText(error),
+      }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };
 }

@@ -2,6 +2,7 @@ import type { Database } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { RetiredKey, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
+import type { MasterKeys } from "./master-keys.ts";
 
 export interface FoundKey {
   readonly key: VirtualKeyRow;
@@ -31,14 +32,14 @@ const maxQuestions = 4;
  * that nobody knows costs a few hundred queries a second, however large it is. A question never answers for a key that
  * came after it was asked, so that a change that is committed is seen.
  */
-export function createKeyFinder(database: Database): KeyFinder {
+export function createKeyFinder(database: Database, masterKeys: Pick<MasterKeys, "learn">): KeyFinder {
   const waiting: Waiting[] = [];
   const state = { questions: 0 };
 
   function pump(): void {
     while (state.questions < maxQuestions && waiting.length > 0) {
       state.questions += 1;
-      void answer(database, waiting.splice(0, maxBatch)).then(() => {
+      void answer(database, masterKeys, waiting.splice(0, maxBatch)).then(() => {
         state.questions -= 1;
         pump();
       });
@@ -59,25 +60,34 @@ export function createKeyFinder(database: Database): KeyFinder {
   };
 }
 
-async function answer(database: Database, taken: readonly Waiting[]): Promise<void> {
+async function answer(
+  database: Database,
+  masterKeys: Pick<MasterKeys, "learn">,
+  taken: readonly Waiting[],
+): Promise<void> {
   const batch = taken.filter(({ signal }) => !signal.aborted);
   for (const { signal, reject } of taken) if (signal.aborted) reject(signal.reason);
   if (batch.length === 0) return;
   try {
-    const found = await findKeys(database, [...new Set(batch.map(({ keyHash }) => keyHash))]);
+    const found = await findKeys(database, masterKeys, [...new Set(batch.map(({ keyHash }) => keyHash))]);
     for (const { keyHash, resolve } of batch) resolve(found.get(keyHash) ?? null);
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }
 }
 
-async function findKeys(database: Database, keyHashes: readonly string[]): Promise<Map<string, FoundKey>> {
+async function findKeys(
+  database: Database,
+  masterKeys: Pick<MasterKeys, "learn">,
+  keyHashes: readonly string[],
+): Promise<Map<string, FoundKey>> {
   const em = database.em();
   const keys = await em.find(VirtualKey, { keyId: { $in: [...keyHashes] } });
   const found = new Map<string, FoundKey>(keys.map((key) => [key.keyId, { key, retiredUntil: undefined }]));
   const missing = keyHashes.filter((keyHash) => !found.has(keyHash));
   if (missing.length === 0) return found;
   const retired = await em.find(RetiredKey, { retiredKeyId: { $in: missing } });
+  if (retired.length < missing.length) await masterKeys.learn(em, missing);
   if (retired.length === 0) return found;
   const successors = await em.find(VirtualKey, { keyId: { $in: retired.map(({ keyId }) => keyId) } });
   const byId = new Map(successors.map((key) => [key.keyId, key]));

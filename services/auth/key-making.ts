@@ -6,7 +6,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { createdBy } from "./change.ts";
 import type { RouteContext } from "./context.ts";
-import { RetiredKey, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
+import { MasterKeyRotation, RetiredKey, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
 import { keyColumns, readExpiry, rotationDue } from "./key-input.ts";
 import { hashKey, mintKey, nameOf } from "./secret-key.ts";
 
@@ -47,14 +47,11 @@ export async function storeKey(context: RouteContext, em: SqlEntityManager, { ro
   });
 }
 
-/** @throws CONFLICT where a key is the master key, exists, or was replaced by another one that it stands for. */
-export async function requireFreeKey(
-  { masterKeyHash }: RouteContext,
-  em: SqlEntityManager,
-  keyId: string,
-): Promise<void> {
+/** @throws CONFLICT where a key is or was the master key, exists, or was replaced by another one that it stands for. */
+export async function requireFreeKey({ masterKeys }: RouteContext, em: SqlEntityManager, keyId: string): Promise<void> {
   const isTaken =
-    keyId === masterKeyHash ||
+    keyId === masterKeys.configured?.hash ||
+    (await em.count(MasterKeyRotation, { $or: [{ oldHash: keyId }, { newHash: keyId }] })) > 0 ||
     (await em.count(VirtualKey, { keyId })) > 0 ||
     (await em.count(RetiredKey, { retiredKeyId: keyId })) > 0;
   if (isTaken) throw keyExists();

@@ -105,7 +105,7 @@ export async function rotateDueKeys(context: RouteContext): Promise<void> {
 }
 
 async function rotateOne(context: RouteContext, keyId: string): Promise<void> {
-  const { config, clock, sealer, telemetry } = context;
+  const { config, clock, keyring, telemetry } = context;
   const now = new Date(clock());
   const key = mintKey(config.keyBytes);
   const newId = hashKey(key);
@@ -120,7 +120,7 @@ async function rotateOne(context: RouteContext, keyId: string): Promise<void> {
       await em.flush();
       const graceUntil = addDuration(now, parseDuration(config.rotation.grace ?? usualGrace));
       const { changed } = await replaceKey(context, em, row, key, graceUntil);
-      const sealed = Buffer.from(sealer.seal(new Secret(key))).toString("base64");
+      const sealed = Buffer.from(keyring.seal(new Secret(key))).toString("base64");
       await em.insert(WaitingKey, { keyId: newId, sealed });
       return { result: undefined, changed };
     });

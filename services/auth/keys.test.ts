@@ -91,7 +91,7 @@ for (const { name, url } of databases.all) {
   });
 
   test(`a key that is due is replaced by one replica, and its new key collected once (${name})`, async () => {
-    const rotation = { enabled: true, intervalMs: 20, grace: undefined };
+    const rotation = { enabled: true, intervalMs: 20, grace: undefined, masterGrace: "24h" };
     const one = await setUp(url, true, true, { rotation });
     const two = await setUp(url, true, true, { rotation });
     const { auth, keys, spent, clock } = one;

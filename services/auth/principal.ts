@@ -32,13 +32,17 @@ import { memberDefaults } from "./team-members.ts";
 const allModels = "all-proxy-models";
 const teamModels = "all-team-models";
 
-/** The master key: every model and no limits. Its spend is recorded like any other's. */
-export function masterPrincipal(keyId: string): Principal {
+/**
+ * The master key: every model and no limits. Its spend is recorded like any other's. `until` is when one that was replaced
+ * stops working.
+ */
+export function masterPrincipal(keyId: string, until?: Date): Principal {
   return create(PrincipalSchema, {
     kind: CallerKind.MASTER,
     keyId,
     roles: [Role.PROXY_ADMIN, Role.KEY],
     scopes: [create(ScopeLimitsSchema, { scope: scopeOf.key(keyId) })],
+    expiresAt: earliest(undefined, until),
   });
 }
 

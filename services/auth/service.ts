@@ -2,6 +2,8 @@ import type { HostedService } from "#chassis/service.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
 import { startRotation } from "./key-rotation.ts";
+import { watchMasterKeys } from "./master-key-watch.ts";
+import { createMasterKeys } from "./master-keys.ts";
 import { createAnnouncer } from "./outbox.ts";
 import { createRoutes } from "./routes/index.ts";
 
@@ -10,12 +12,15 @@ export function createAuthService(context: AuthContext): HostedService {
   const telemetry = createAuthTelemetry(context.meter, context.log);
   const announcer = createAnnouncer(context, telemetry);
   void announcer.announce();
-  const routeContext = { ...context, announcer, telemetry };
+  const masterKeys = createMasterKeys(context.database, context.masterKey);
+  const routeContext = { ...context, masterKeys, announcer, telemetry };
   const rotation = startRotation(routeContext);
+  const watch = watchMasterKeys(routeContext, context.events);
   return {
     name: "auth",
     implementations: createRoutes(routeContext),
     async close() {
+      await watch.stop();
       await rotation.stop();
       await announcer.close();
     },

@@ -3,6 +3,7 @@ import { ConfigurationError, type Environment, integer, list, oneOf, text } from
 import type { LogLevel } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
 import { type ServiceName, serviceNames } from "#chassis/service.ts";
+import type { IdentityFiles } from "#chassis/tls/identity.ts";
 import type { TracingConfig } from "#chassis/tracing.ts";
 import { readTracingConfig } from "./tracing-config.ts";
 
@@ -14,6 +15,10 @@ export interface MeshConfig {
   readonly http: { readonly host: string; readonly port: number };
   /** The port for peers; undefined where the process serves none. */
   readonly rpc: { readonly host: string; readonly port: number } | undefined;
+  /** A port in clear text for probes and metrics alone; undefined where there is none. */
+  readonly probe: { readonly host: string; readonly port: number } | undefined;
+  /** The certificate that peers are shown and must have; undefined means that peers are spoken to in clear text. */
+  readonly tls: IdentityFiles | undefined;
   /** What peers must present and are sent. */
   readonly meshToken: Secret | undefined;
   /** Tokens that peers may still present, or present already, while one takes the place of another. */
@@ -46,8 +51,8 @@ const urlVariables: Record<ServiceName, string> = {
 const peers: Record<ServiceName, readonly ServiceName[]> = {
   edge: ["auth", "router", "accounting"],
   auth: ["accounting"],
-  router: ["provider-adapter", "accounting"],
-  "provider-adapter": [],
+  router: ["provider-adapter", "accounting", "auth"],
+  "provider-adapter": ["auth"],
   accounting: [],
 };
 
@@ -59,6 +64,8 @@ export function readMeshConfig(env: Environment): MeshConfig {
     addresses: remoteAddresses(env, services),
     http: { host: text(env, "HOST") ?? "0.0.0.0", port: integer(env, "PORT", 4000, 0, 65535) },
     rpc: rpcAddress(env, services),
+    probe: probeAddress(env),
+    tls: tlsFiles(env),
     meshToken,
     otherMeshTokens,
     natsUrl: text(env, "NATS_URL"),
@@ -104,7 +111,7 @@ function remoteAddresses(env: Environment, hosted: ReadonlySet<ServiceName>): Ma
     }
     for (const url of urls) {
       if (!/^https?:\/\//.test(url))
-        throw new ConfigurationError(`${urlVariables[service]} must hold http:// addresses`);
+        throw new ConfigurationError(`${urlVariables[service]} must hold http:// or https:// addresses`);
     }
     addresses.set(service, urls);
   }
@@ -119,6 +126,25 @@ function rpcAddress(env: Environment, hosted: ReadonlySet<ServiceName>): MeshCon
   };
 }
 
+function probeAddress(env: Environment): MeshConfig["probe"] {
+  if (text(env, "SLUICE_PROBE_PORT") === undefined) return undefined;
+  return {
+    host: text(env, "SLUICE_RPC_HOST") ?? "0.0.0.0",
+    port: integer(env, "SLUICE_PROBE_PORT", 0, 0, 65535),
+  };
+}
+
+function tlsFiles(env: Environment): IdentityFiles | undefined {
+  const [certificate, key, authorities] = ["SLUICE_TLS_CERT", "SLUICE_TLS_KEY", "SLUICE_TLS_CA"].map((name) =>
+    text(env, name),
+  );
+  if (certificate === undefined && key === undefined && authorities === undefined) return undefined;
+  if (certificate === undefined || key === undefined || authorities === undefined) {
+    throw new ConfigurationError("SLUICE_TLS_CERT, SLUICE_TLS_KEY and SLUICE_TLS_CA must be set together");
+  }
+  return { certificate, key, authorities };
+}
+
 function logLevel(env: Environment): LogLevel {
   const variable = text(env, "SLUICE_LOG") === undefined ? "LITELLM_LOG" : "SLUICE_LOG";
   const level = oneOf(env, variable, ["debug", "info", "warn", "warning", "error"], "info");
@@ -127,8 +153,17 @@ function logLevel(env: Environment): LogLevel {
 
 function check(config: MeshConfig): void {
   const whole = config.services.size === serviceNames.length;
-  if (config.meshToken === undefined && (!whole || config.rpc !== undefined)) {
-    throw new ConfigurationError("SLUICE_MESH_TOKEN must be set where services run in several processes");
+  if (config.meshToken === undefined && config.tls === undefined && (!whole || config.rpc !== undefined)) {
+    throw new ConfigurationError(
+      "SLUICE_MESH_TOKEN, or SLUICE_TLS_CERT, SLUICE_TLS_KEY and SLUICE_TLS_CA, must be set where services run in several processes",
+    );
+  }
+  for (const [service, urls] of config.addresses) {
+    if (config.tls !== undefined && urls.some((url) => !url.startsWith("https:"))) {
+      throw new ConfigurationError(
+        `${urlVariables[service]} must hold https:// addresses where SLUICE_TLS_CERT is set`,
+      );
+    }
   }
   if (!whole && config.natsUrl === undefined) {
     throw new ConfigurationError("NATS_URL must be set where services run in several processes");

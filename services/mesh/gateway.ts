@@ -4,6 +4,7 @@ import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import { createLogger } from "#chassis/log.ts";
 import { type RpcServer, type RpcServerOptions, serveRpc } from "#chassis/serve/rpc-server.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
+import { Certificates } from "#chassis/tls/certificates.ts";
 import { createTracing } from "#chassis/tracing.ts";
 import type { EdgeService } from "../edge/service.ts";
 import { readRouterEnv } from "../router/config.ts";
@@ -37,6 +38,7 @@ export interface Gateway {
 interface Servers {
   edge?: RpcServer;
   rpc?: RpcServer;
+  probe?: RpcServer;
 }
 
 /** Starts the services that the environment names and serves them. Throws a ConfigurationError for a person's mistake. */
@@ -48,6 +50,7 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   if (config.services.has("edge")) await checkPort(config.http);
   const log = createLogger(config.logLevel);
   const tracing = config.tracing === undefined ? undefined : await createTracing(config.tracing);
+  const certificates = config.tls && (await Certificates.open({ files: config.tls, log }));
   const state = await State.open(config, log);
   const start: Start = {
     file,
@@ -56,11 +59,13 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
     config,
     log,
     state,
-    peers: new Peers(config, log, tracing),
+    peers: new Peers(config, log, tracing, certificates),
     tracing,
     telemetry: createTelemetry(),
-    health: new ProcessHealth(state, config),
+    health: new ProcessHealth(state, config, certificates),
     masterKey: masterKeyOf(file, config),
+    stopping: new AbortController(),
+    certificates,
   };
   const servers: Servers = {};
   const close = closeOnce(start, servers);
@@ -96,7 +101,7 @@ function masterKeyOf(file: ConfigFile, { services, dataDir }: MeshConfig): Maste
 }
 
 async function serve(start: Start, servers: Servers, edge: EdgeService | undefined): Promise<void> {
-  const { config, log, telemetry, peers, health } = start;
+  const { config, log, telemetry, peers, health, certificates } = start;
   const base = { token: config.meshToken, otherTokens: config.otherMeshTokens, health: () => true, log };
   if (edge !== undefined) {
     // Its RPCs are for clients, who show a key of their own and know no mesh token.
@@ -104,11 +109,21 @@ async function serve(start: Start, servers: Servers, edge: EdgeService | undefin
     const http = start.tracing === undefined ? handler : tracedHttp(handler, start.tracing);
     servers.edge = await listen({ ...base, token: undefined, ...config.http, implementations, http }, "PORT");
   }
+  const own = health.handler(() => telemetry.scrape());
   if (config.rpc !== undefined) {
     const inside = peers.hosted.filter((service) => service !== edge);
     const implementations = inside.flatMap((service) => service.implementations);
-    const http = health.handler(() => telemetry.scrape());
-    servers.rpc = await listen({ ...base, ...config.rpc, implementations, http }, "SLUICE_RPC_PORT");
+    servers.rpc = await listen({ ...base, ...config.rpc, certificates, implementations, http: own }, "SLUICE_RPC_PORT");
+  }
+  if (config.probe !== undefined) {
+    const options = {
+      ...base,
+      ...config.probe,
+      token: undefined,
+      implementations: [],
+      health: () => !start.stopping.signal.aborted,
+    };
+    servers.probe = await listen({ ...options, http: own }, "SLUICE_PROBE_PORT");
   }
 }
 
@@ -139,15 +154,18 @@ function inUse(error: unknown, port: number, variable: string): unknown {
 
 /** From the outside in: first nobody new comes in and calls in flight end, then each service, then what they stood on. */
 function closeOnce(start: Start, servers: Servers): () => Promise<void> {
-  const { config, state, peers, telemetry, tracing } = start;
+  const { config, state, peers, telemetry, tracing, certificates } = start;
   let closing: Promise<void> | undefined;
   const run = async () => {
+    start.stopping.abort();
     const hosted = [...peers.hosted].reverse();
     const edge = hosted.find(({ name }) => name === "edge");
     await Promise.all([edge?.close(), servers.edge?.close(config.drainMs)]);
     await servers.rpc?.close(config.drainMs);
     for (const service of hosted) if (service !== edge) await service.close();
+    await servers.probe?.close(0);
     await peers.close();
+    await certificates?.close();
     await state.close();
     await tracing?.close();
     await telemetry.close();

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { request } from "undici";
+import { Client } from "undici";
+import type { Certificates } from "#chassis/tls/certificates.ts";
 import type { HealthReport } from "../edge/context.ts";
 import type { MeshConfig } from "./config.ts";
 import type { State } from "./state.ts";
@@ -10,9 +11,11 @@ const askMs = 800;
 export class ProcessHealth {
   readonly #state: State;
   readonly #authAddress: string | undefined;
+  readonly #certificates: Certificates | undefined;
 
-  constructor(state: State, config: MeshConfig) {
+  constructor(state: State, config: MeshConfig, certificates: Certificates | undefined) {
     this.#state = state;
+    this.#certificates = certificates;
     this.#authAddress = config.addresses.get("auth")?.[0];
   }
 
@@ -42,12 +45,17 @@ export class ProcessHealth {
 
   async #askAuth(): Promise<boolean> {
     if (this.#authAddress === undefined) return true;
+    const { origin, hostname } = new URL(this.#authAddress);
+    const connect = this.#certificates?.connector(hostname);
+    const client = new Client(origin, connect && { connect });
     try {
-      const url = new URL("/health/readiness", this.#authAddress);
-      const { body } = await request(url, { signal: AbortSignal.timeout(askMs) });
+      const signal = AbortSignal.timeout(askMs);
+      const { body } = await client.request({ method: "GET", path: "/health/readiness", signal });
       return (await body.text()).includes('"db":"connected"');
     } catch {
       return false;
+    } finally {
+      await client.destroy();
     }
   }
 }

@@ -1,10 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { text } from "#chassis/environment.ts";
 import type { Logger } from "#chassis/log.ts";
-import { createSealer, type Sealer } from "#chassis/sealing.ts";
-import { Secret } from "#chassis/secret.ts";
 import type { Telemetry } from "#chassis/telemetry.ts";
+import type { Certificates } from "#chassis/tls/certificates.ts";
 import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
@@ -17,7 +15,6 @@ import { accountingSchema } from "../accounting/db/schema.ts";
 import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
-import { authSchema } from "../auth/db/schema.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readEdgeConfig } from "../edge/config.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
@@ -33,9 +30,10 @@ import { adminServices } from "./admin-services.ts";
 import type { MeshConfig } from "./config.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { ProcessHealth } from "./health.ts";
-import type { MasterKey } from "./master-key.ts";
+import { keeperOf, type MasterKey } from "./master-key.ts";
 import type { Peers } from "./peers.ts";
 import type { State } from "./state.ts";
+import { openTrust, type Trust } from "./trust.ts";
 import { version } from "./version.ts";
 
 /** What the steps of a start hand on. */
@@ -54,6 +52,10 @@ export interface Start {
   readonly peers: Peers;
   readonly health: ProcessHealth;
   readonly masterKey: MasterKey | undefined;
+  /** Aborted when the process stops. */
+  readonly stopping: AbortController;
+  /** Undefined where peers are spoken to in clear text. */
+  readonly certificates: Certificates | undefined;
 }
 
 /** What the rest of the process needs of the services that it hosts. */
@@ -65,10 +67,11 @@ export interface Hosted {
 /** Hosts what is to be hosted, each after the services it calls. */
 export async function hostServices(start: Start): Promise<Hosted> {
   const { services } = start.config;
+  const trust = await openTrust(start);
   if (services.has("accounting")) await hostAccounting(start);
-  if (services.has("auth")) await hostAuth(start);
-  if (services.has("provider-adapter")) hostAdapter(start);
-  const router = services.has("router") ? await hostRouter(start) : undefined;
+  if (services.has("auth")) await hostAuth(start, trust);
+  if (services.has("provider-adapter")) hostAdapter(start, trust);
+  const router = services.has("router") ? await hostRouter(start, trust) : undefined;
   return { router, edge: services.has("edge") ? hostEdge(start) : undefined };
 }
 
@@ -84,16 +87,17 @@ async function hostAccounting({ file, log, telemetry, state, peers }: Start): Pr
   peers.host(service);
 }
 
-async function hostAuth(start: Start): Promise<void> {
+async function hostAuth(start: Start, { authDatabase, keyring }: Trust): Promise<void> {
+  if (authDatabase === undefined || keyring === undefined) throw new Error("auth needs its database and the keyring");
   const { file, log, telemetry, state, peers, masterKey } = start;
   const { policy, warnings } = readKeyPolicy(file.document);
   for (const warning of warnings) log.warn(warning);
   const service = createAuthService({
-    database: await state.database(authSchema),
+    database: authDatabase,
     events: state.events,
     spend: peers.client("accounting", SpendService),
-    masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
-    sealer: sealerOf(start),
+    masterKey: masterKey && { hash: hash("sha256", masterKey.key.reveal(), "hex"), keep: keeperOf(masterKey) },
+    keyring,
     config: readAuthEnv(file.env, policy),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
@@ -102,18 +106,20 @@ async function hostAuth(start: Start): Promise<void> {
   peers.host(service);
 }
 
-function hostAdapter(start: Start): void {
+function hostAdapter(start: Start, { keyring }: Trust): void {
+  if (keyring === undefined) throw new Error("the provider-adapter needs the keyring");
   const { file, log, telemetry, peers } = start;
   const service = createProviderAdapterService({
     config: readAdapterEnv(file.env),
-    sealer: sealerOf(start),
+    sealer: keyring,
     log: log.with({ service: "provider-adapter" }),
     meter: telemetry.meter("provider-adapter"),
   });
   peers.host(service);
 }
 
-async function hostRouter(start: Start): Promise<RouterService> {
+async function hostRouter(start: Start, { keyring }: Trust): Promise<RouterService> {
+  if (keyring === undefined) throw new Error("the router needs the keyring");
   const { file, config, log, telemetry, state, peers, routing } = start;
   for (const warning of routing.warnings) log.warn(warning);
   const own = log.with({ service: "router" });
@@ -139,7 +145,7 @@ async function hostRouter(start: Start): Promise<RouterService> {
       requests: peers.client("provider-adapter", RequestService),
     },
     admitter,
-    sealer: sealerOf(start),
+    keyring,
     log: own,
     meter,
   });
@@ -164,10 +170,4 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
     now: Date.now,
   });
   return peers.host(service);
-}
-
-/** Credentials cross the mesh sealed under the salt key, else the master key: both ends are given the same one. */
-function sealerOf({ file, masterKey }: Start): Sealer {
-  const salt = text(file.env, "SLUICE_SALT_KEY", "LITELLM_SALT_KEY");
-  return createSealer(salt === undefined ? (masterKey?.key ?? new Secret("")) : new Secret(salt));
 }

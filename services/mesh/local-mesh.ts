@@ -10,7 +10,7 @@ import { applyArguments, usage } from "./arguments.ts";
 import { banner } from "./banner.ts";
 import { readConfigFile } from "./config-file.ts";
 import { explain, onSignals } from "./main-process.ts";
-import { findMasterKey } from "./master-key.ts";
+import { findMasterKey, type MasterKey } from "./master-key.ts";
 import { type SupervisedService, superviseService } from "./supervise.ts";
 
 /** A server that the local mesh found or started. */
@@ -40,7 +40,7 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
   for (const service of serviceNames) ports.set(service, service === "edge" ? httpPort(env) : await freePort());
   const base: Environment = {
     ...env,
-    SLUICE_MASTER_KEY: masterKey.key.reveal(),
+    ...masterKeyVariable(masterKey),
     SLUICE_MESH_TOKEN: text(env, "SLUICE_MESH_TOKEN") ?? randomBytes(24).toString("base64url"),
     DATABASE_URL: backing.postgres.url,
     NATS_URL: backing.nats.url,
@@ -65,6 +65,12 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
   }
 }
 
+/** A key that is kept in a file is read there by every process: the file changes when the key is replaced. */
+function masterKeyVariable({ key, origin, place }: MasterKey): Environment {
+  const inFile = origin === "stored" || origin === "generated";
+  return inFile ? { SLUICE_MASTER_KEY_FILE: place } : { SLUICE_MASTER_KEY: key.reveal() };
+}
+
 function httpPort(env: Environment): number {
   return Number(text(env, "PORT") ?? 4000);
 }
@@ -75,10 +81,13 @@ function serviceEnvironment(
   ports: ReadonlyMap<ServiceName, number>,
   dataDir: string,
 ): Environment {
-  const url = (name: ServiceName) => `http://127.0.0.1:${ports.get(name)}`;
+  const scheme = text(base, "SLUICE_TLS_CERT") === undefined ? "http" : "https";
+  const url = (name: ServiceName) => `${scheme}://127.0.0.1:${ports.get(name)}`;
   return {
     ...base,
     SLUICE_SERVICES: service,
+    // One number cannot be the port of five processes.
+    SLUICE_PROBE_PORT: undefined,
     SLUICE_DATA_DIR: join(dataDir, service),
     SLUICE_AUTH_URL: url("auth"),
     SLUICE_ROUTER_URL: url("router"),

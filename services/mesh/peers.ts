@@ -5,6 +5,7 @@ import { Channel } from "#chassis/rpc/channel.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import { createRemoteClient } from "#chassis/rpc/remote-client.ts";
 import type { HostedService, ServiceName } from "#chassis/service.ts";
+import type { Certificates } from "#chassis/tls/certificates.ts";
 import type { Tracing } from "#chassis/tracing.ts";
 import type { MeshConfig } from "./config.ts";
 import { tracedClient, tracedService } from "./traced-calls.ts";
@@ -15,13 +16,18 @@ export class Peers {
   readonly #log: Logger;
   readonly #hosted: HostedService[] = [];
   readonly #tracing: Tracing | undefined;
+  readonly #certificates: Certificates | undefined;
   readonly #channels = new Map<ServiceName, Channel>();
 
-  /** `tracing`: absent where nothing is traced, and then nothing of it is in the way. */
-  constructor(config: MeshConfig, log: Logger, tracing?: Tracing) {
+  /**
+   * `tracing`: absent where nothing is traced, and then nothing of it is in the way. `certificates`: absent where peers are
+   * spoken to in clear text.
+   */
+  constructor(config: MeshConfig, log: Logger, tracing?: Tracing, certificates?: Certificates) {
     this.#config = config;
     this.#log = log;
     this.#tracing = tracing;
+    this.#certificates = certificates;
   }
 
   /** Services are hosted in the order in which they need each other. */
@@ -56,7 +62,8 @@ export class Peers {
     const known = this.#channels.get(name);
     if (known !== undefined) return known;
     const addresses = this.#config.addresses.get(name) ?? [];
-    const channel = new Channel({ addresses, token: this.#config.meshToken, log: this.#log });
+    const { meshToken: token } = this.#config;
+    const channel = new Channel({ addresses, token, certificates: this.#certificates, log: this.#log });
     this.#channels.set(name, channel);
     return channel;
   }

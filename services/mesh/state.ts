@@ -13,7 +13,7 @@ import { errorText, type Logger } from "#chassis/log.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { MeshConfig } from "./config.ts";
 
-type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations">;
+type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations" | "before">;
 
 const databasePatienceMs = 60_000;
 const databaseRetryMs = 1000;
@@ -72,6 +72,7 @@ export class State {
       try {
         return await this.databaseNow(options);
       } catch (error) {
+        if (error instanceof ConfigurationError) throw error;
         const away = databaseError(error).code === Code.Unavailable && performance.now() < deadline;
         if (!away) throw new ConfigurationError(`The database cannot be opened: ${errorText(error)}`);
         this.#log.warn("the database does not answer, trying on", { error: errorText(error) });

@@ -2,8 +2,8 @@ import type { Client } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import type { Database } from "#chassis/database/database.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
+import type { Keyring } from "#chassis/keyring.ts";
 import type { Logger } from "#chassis/log.ts";
-import type { Sealer } from "#chassis/sealing.ts";
 import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import type { Admitter } from "./admission/admission.ts";
@@ -47,7 +47,8 @@ export interface RouterContext {
   readonly adapter: AdapterClients;
   /** Closed by the router, after its last call. */
   readonly admitter: Admitter;
-  readonly sealer: Sealer;
+  /** Seals credentials, on their way to the adapter and in the database. */
+  readonly keyring: Keyring;
   readonly log: Logger;
   readonly meter: Meter;
   /** The real clock and `Math.random` if left out. */

@@ -4,8 +4,6 @@ import type { Client } from "@connectrpc/connect";
 import { openDatabase } from "#chassis/database/database.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
-import { createSealer } from "#chassis/sealing.ts";
-import { Secret } from "#chassis/secret.ts";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -13,7 +11,6 @@ import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { DeploymentsChangedSchema } from "#gen/sluice/router/v1/model_pb.ts";
 import type { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { routerSchema } from "./db/schema.ts";
-import { openStorageSealer } from "./models/storage-key.ts";
 import {
   as,
   asMaster,
@@ -280,25 +277,6 @@ for (const { name: kind, url } of databases.all) {
       const grouped = { kind: CallerKind.VIRTUAL_KEY, models: ["beta"] };
       assert.equal(await outcome(stage, { model: "gpt", caller: grouped }), "MODEL_ACCESS_DENIED");
       await models.deleteModel({ id: "m" }, admin);
-    });
-
-    test("what is stored is sealed under one key, which a new salt key wraps anew", async () => {
-      const { database } = await start();
-      await database.em().execute("update router.state set wrapped_key = null");
-      const salt = createSealer(new Secret("first"));
-      const [one, two] = await Promise.all([openStorageSealer(database, salt), openStorageSealer(database, salt)]);
-      const sealed = one.seal(new Secret(key));
-      assert.equal(two.open(sealed).reveal(), key);
-      await assert.rejects(openStorageSealer(database, createSealer(new Secret("second"))), /different salt or master/);
-      assert.throws(() => salt.open(sealed), /does not open/);
-      const [state] = await database
-        .em()
-        .execute<{ wrapped_key: Uint8Array }[]>("select wrapped_key from router.state");
-      const next = createSealer(new Secret("second"));
-      const anew = Buffer.from(next.seal(salt.open(state?.wrapped_key ?? new Uint8Array())));
-      await database.em().execute("update router.state set wrapped_key = ?", [anew]);
-      assert.equal((await openStorageSealer(database, next)).open(sealed).reveal(), key);
-      await database.em().execute("update router.state set wrapped_key = null");
     });
 
     test("lists: pages, search, sorting, and only what the caller may use", async () => {

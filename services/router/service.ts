@@ -20,11 +20,12 @@ const startPatienceMs = 10_000;
 
 /** Builds the router. Closing it closes its admitter, which flushes what calls have left; calls are drained before. */
 export async function createRouterService(context: RouterContext): Promise<RouterService> {
-  const { source, store, sealer, admitter, adapter } = context;
+  const { source, store, keyring, admitter, adapter } = context;
   const { events } = store;
   const telemetry = createRouterEvents(context.meter, context.log);
-  const live = new LiveModels({ sealer, prices: await loadPriceBook(), events: telemetry }, source.initial);
-  const sync = new ModelSync({ ...store, live, sealer, telemetry, pollMs, patienceMs: startPatienceMs });
+  const live = new LiveModels({ sealer: keyring, prices: await loadPriceBook(), events: telemetry }, source.initial);
+  keyring.onChange(() => live.sealAnew());
+  const sync = new ModelSync({ ...store, live, keyring, telemetry, pollMs, patienceMs: startPatienceMs });
   await sync.start();
   const reload = new ConfigReload({ load: source.load, live, events, telemetry });
   const clock = Date.now;

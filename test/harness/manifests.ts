@@ -105,12 +105,33 @@ export function readProfile(name: "mesh" | "compact"): Profile {
   };
 }
 
+/** What the component for TLS lays over the pods of a profile that serve peers. */
+export function readTlsComponent(name: "mesh" | "compact") {
+  const certificate = z.object({ kind: z.literal("Certificate"), spec: z.object({ dnsNames: z.array(z.string()) }) });
+  const env = ["pod.yaml", "probes.yaml"].flatMap((file) => {
+    const [{ env: entries }] = workloadSchema.parse(documents(`components/mtls/${file}`)[0]).spec.template.spec
+      .containers;
+    return entries.map(({ name: variable, value = "" }) => [variable, value]);
+  });
+  return {
+    env: { ...variables(`components/mtls-${name}/addresses.env`), ...Object.fromEntries(env) },
+    names: documents("components/mtls/certificates.yaml").flatMap(
+      (document) => certificate.safeParse(document).data?.spec.dnsNames ?? [],
+    ),
+    probePorts: probePorts("components/mtls/probes.yaml"),
+  };
+}
+
 /** The ports that the probes of a profile's pods ask: a name over HTTP, a number over gRPC. */
 export function readProbePorts(file: "probes-http.yaml" | "probes-rpc.yaml"): readonly (string | number)[] {
+  return probePorts(`components/pod/${file}`);
+}
+
+function probePorts(file: string): readonly (string | number)[] {
   const port = z.object({ port: z.union([z.string(), z.number()]) });
   const probe = z.looseObject({ httpGet: port.optional(), grpc: port.optional() });
   const schema = containerSchema.extend({ startupProbe: probe, readinessProbe: probe, livenessProbe: probe });
-  const patch = workloadSchema.parse(documents(`components/pod/${file}`)[0]);
+  const patch = workloadSchema.parse(documents(file)[0]);
   const { startupProbe, readinessProbe, livenessProbe } = schema.parse(patch.spec.template.spec.containers[0]);
   return [startupProbe, readinessProbe, livenessProbe].map(({ httpGet, grpc }) => (httpGet ?? grpc)?.port ?? "none");
 }

@@ -3,11 +3,11 @@ import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { ReadUsage } from "../usage-record.ts";
 import { rows } from "./statement.ts";
 
-const columnTypes = {
+/** The two parts of a row, as `UsageRow` has them. */
+const commonTypes = {
   day: "date",
-  record_id: "uuid",
-  call_id: "text",
   operation: "text",
+  status: "text",
   model: "text",
   model_group: "text",
   deployment: "text",
@@ -18,48 +18,69 @@ const columnTypes = {
   user_id: "text",
   team_id: "text",
   end_user: "text",
+  lease_owner: "text",
+  finish_reason: "text",
   tags: "text[]",
   stream: "boolean",
-  status: "text",
+  input_audio_tokens: "bigint",
+  output_audio_tokens: "bigint",
+  tool_calls: "bigint",
+  usage_estimated: "boolean",
+  cost_state: "text",
+  attempted_retries: "integer",
+  attempted_fallbacks: "integer",
+} as const;
+
+const ownTypes = {
+  record_id: "uuid",
+  call_id: "text",
   input_tokens: "bigint",
   output_tokens: "bigint",
   cache_read_tokens: "bigint",
   cache_write_tokens: "bigint",
   cache_write_1h_tokens: "bigint",
   reasoning_tokens: "bigint",
-  input_audio_tokens: "bigint",
-  output_audio_tokens: "bigint",
-  tool_calls: "bigint",
-  usage_estimated: "boolean",
   cost_nano_usd: "bigint",
-  cost_state: "text",
   started_at: "timestamptz",
   ended_at: "timestamptz",
   first_payload_at: "timestamptz",
-  lease_owner: "text",
   settlements: "jsonb",
-  finish_reason: "text",
-  attempted_retries: "integer",
-  attempted_fallbacks: "integer",
 } as const;
 
-const columns = Object.keys(columnTypes).join(", ");
-const typedColumns = Object.entries(columnTypes)
-  .map(([name, type]) => `${name} ${type}`)
-  .join(", ");
+const columns = [...Object.keys(commonTypes), ...Object.keys(ownTypes)].join(", ");
 
-/** Inserts records and returns the ids of those that were not there yet. Partitions for their days must exist. */
+function typed(types: Readonly<Record<string, string>>): string {
+  return Object.entries(types)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(", ");
+}
+
+/**
+ * Inserts records and returns the ids of those that were not there yet. Partitions for their days must exist. What records
+ * have in common is sent once: the embedded database takes a third less time for a row of which it reads a third.
+ */
 export async function insertSpendLogs(em: SqlEntityManager, records: readonly ReadUsage[]): Promise<Set<string>> {
+  const commons = new Map<string, number>();
+  const own = records.map(({ row }) => {
+    const common = JSON.stringify(row.common);
+    const n = commons.get(common) ?? commons.size + 1;
+    commons.set(common, n);
+    return { n, ...row.own };
+  });
   // The ids come as one text: a row for each would cost the driver more than everything else about it.
   const [inserted] = await rows<{ ids: string | null }>(
     em,
     `with inserted as (
        insert into accounting.spend_log (${columns})
-       select ${columns} from json_to_recordset($1::json) as r(${typedColumns}) order by day, record_id
+       select ${columns}
+       from json_to_recordset($2::json) as own(n int, ${typed(ownTypes)})
+       join rows from (json_to_recordset($1::json) as (${typed(commonTypes)})) with ordinality
+         as common(${Object.keys(commonTypes).join(", ")}, nth) on nth = n
+       order by day, record_id
        on conflict do nothing returning record_id
      )
      select string_agg(record_id::text, ' ') as ids from inserted`,
-    [JSON.stringify(records.map((record) => record.row))],
+    [`[${[...commons.keys()].join(",")}]`, JSON.stringify(own)],
   );
   return new Set(inserted?.ids?.split(" "));
 }

@@ -62,6 +62,40 @@ export const WaitingKey = defineEntity({
   },
 });
 
+/** The key that secrets are sealed under, itself sealed under a salt or master key: one row for each of these. */
+export const KeyWrapping = defineEntity({
+  name: "KeyWrapping",
+  tableName: "keyring",
+  properties: {
+    /** The id of the key that it is sealed under; empty where that was not noted. */
+    wrappingId: p.text().primary(),
+    /** `salt`, `master`, or `unknown` where that was not noted. */
+    kind: p.text(),
+    /** Emptied once it has expired. */
+    wrapped: p.uint8array(),
+    createdAt: p.datetime(),
+    expiresAt: p.datetime().nullable(),
+  },
+});
+export type KeyWrappingRow = InferEntity<typeof KeyWrapping>;
+
+/** One master key took the place of another. Rows stay: a master key is never taken again. */
+export const MasterKeyRotation = defineEntity({
+  name: "MasterKeyRotation",
+  tableName: "master_key_rotation",
+  properties: {
+    /** SHA-256, lowercase hex. */
+    oldHash: p.text().primary(),
+    newHash: p.text(),
+    rotatedAt: p.datetime(),
+    /** A user's id, or the hash of a key. */
+    rotatedBy: p.text(),
+    /** When the old key stops working, also where it is still configured. */
+    oldUntil: p.datetime(),
+  },
+});
+export type MasterKeyRotationRow = InferEntity<typeof MasterKeyRotation>;
+
 /** A key that was deleted, as it was then. */
 export const DeletedKey = defineEntity({
   name: "DeletedKey",

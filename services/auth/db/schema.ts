@@ -3,6 +3,8 @@ import {
   Budget,
   Customer,
   DeletedKey,
+  KeyWrapping,
+  MasterKeyRotation,
   Organization,
   OrganizationMember,
   Outbox,
@@ -20,6 +22,7 @@ import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
+import { Trust } from "./migrations/trust.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
 export const authSchema = {
@@ -29,6 +32,8 @@ export const authSchema = {
     RetiredKey,
     WaitingKey,
     DeletedKey,
+    KeyWrapping,
+    MasterKeyRotation,
     User,
     Team,
     TeamMember,
@@ -47,5 +52,6 @@ export const authSchema = {
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
+    { name: "0006-trust", class: Trust },
   ],
 };

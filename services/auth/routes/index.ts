@@ -1,5 +1,6 @@
 import { type Implementation, implement } from "#chassis/service.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { KeyringService } from "#gen/sluice/auth/v1/keyring_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
@@ -7,6 +8,7 @@ import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
 import { describeScope } from "./describe-scope.ts";
+import { getKeyring } from "./get-keyring.ts";
 import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
 import { organizationRoutes } from "./organization/index.ts";
@@ -18,6 +20,7 @@ import { userRoutes } from "./user/index.ts";
 export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
     implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
+    implement(KeyringService, { getKeyring: getKeyring(context) }),
     keyRoutes(context),
     implement(SpendReportService, {
       listKeySpend: listKeySpend(context),

@@ -18,9 +18,8 @@ import type { EventBus } from "#chassis/events/bus.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
-import { createSealer } from "#chassis/sealing.ts";
-import { Secret } from "#chassis/secret.ts";
 import type { TestDatabase } from "#chassis/testing/databases.ts";
+import { testKeyring } from "#chassis/testing/keyring.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import type { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
@@ -30,6 +29,7 @@ import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { AdminCallerSchema, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type AuthConfig, readEnv } from "../config.ts";
+import type { AuthContext } from "../context.ts";
 import { authSchema } from "../db/schema.ts";
 import { hashKey } from "../secret-key.ts";
 import { createAuthService } from "../service.ts";
@@ -69,6 +69,7 @@ export async function setUp(
   spendWorks = true,
   connected = true,
   own: Partial<AuthConfig> = {},
+  trust: Partial<Pick<AuthContext, "masterKey" | "keyring">> = {},
 ): Promise<Setup> {
   const log = createLogger("error", () => undefined);
   const database = await openDatabase({ url, ...authSchema, log });
@@ -112,9 +113,11 @@ export async function setUp(
   const config = { ...readEnv({}), announceRetryMs: 20, ...own };
   const clock = { now };
   const meter = createNoopMeter();
-  const sealer = createSealer(new Secret("salt"));
   const service = createAuthService({
-    ...{ database, events, spend, masterKeyHash, sealer, config, log, meter },
+    ...{ database, events, spend, config, log, meter },
+    masterKey: { hash: masterKeyHash },
+    keyring: testKeyring(),
+    ...trust,
     clock: () => clock.now,
   });
   const transport = createRouterTransport((router) => {

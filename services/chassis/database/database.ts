@@ -32,6 +32,8 @@ export interface DatabaseOptions {
   readonly entities: NonNullable<Options["entities"]>;
   /** In the order in which they apply, each with the name under which it is remembered. */
   readonly migrations: readonly MigrationObject[];
+  /** Looks at the database before anything is written to it, the schema included. What it throws ends the opening. */
+  readonly before?: (em: SqlEntityManager) => Promise<void>;
   readonly poolSize?: number;
   /** Limit of opening a connection or of waiting for a free one of the pool. */
   readonly connectTimeoutMs?: number;
@@ -53,6 +55,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     connection: connectionOptions(options, 2, 0),
     schema: options.schema,
     migrations: options.migrations,
+    before: options.before,
     log: options.log,
   });
   return connectDatabase(options);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MigrationObject } from "@mikro-orm/core";
 import { Migrator } from "@mikro-orm/migrations";
-import { MikroORM, type Options } from "@mikro-orm/postgresql";
+import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Logger } from "#chassis/log.ts";
 
 /** Sluice's own space of two-key advisory locks, so that other programs on the same server are not met. */
@@ -22,6 +22,8 @@ export interface MigrateOptions {
   readonly connection: Options;
   readonly schema: string;
   readonly migrations: readonly MigrationObject[];
+  /** Called under the lock, before anything is written. */
+  readonly before: ((em: SqlEntityManager) => Promise<void>) | undefined;
   readonly log: Logger;
 }
 
@@ -48,6 +50,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     const client = await pool.connect();
     try {
       await lock(client, options.schema);
+      await options.before?.(orm.em.fork());
       await orm.em.execute(`create schema if not exists ${orm.em.getPlatform().quoteIdentifier(options.schema)}`);
       for (const applied of await orm.migrator.up()) {
         options.log.info("migration applied", { schema: options.schema, migration: applied.name });

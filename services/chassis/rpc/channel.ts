@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
+import type { Certificates } from "../tls/certificates.ts";
 import { defaultMaxMessageBytes } from "./connect-wire.ts";
 import { Endpoint } from "./endpoint.ts";
 
@@ -16,6 +17,8 @@ export interface ChannelOptions {
   readonly addresses: readonly string[];
   /** The mesh token, sent as `authorization: Bearer` with every call. */
   readonly token: Secret | undefined;
+  /** Shown to peers with an `https://` address, who must have one of the same authority. Absent: Node.js' own trust. */
+  readonly certificates?: Certificates | undefined;
   readonly log: Logger;
   /** Connections to one endpoint; a running call holds one. Default 2,048. */
   readonly maxConnections?: number;
@@ -41,6 +44,7 @@ export class Channel {
   #resolving: Promise<void> | undefined;
   #turn = 0;
   #closed = false;
+  readonly #unwatch: (() => void) | undefined;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -51,6 +55,9 @@ export class Channel {
       this.#endpoints = urls.map((url) => this.#newEndpoint(url, bare(url.hostname)));
       this.#resolvedAt = Number.POSITIVE_INFINITY;
     }
+    this.#unwatch = options.certificates?.onChange(() => {
+      for (const endpoint of this.#endpoints) endpoint.renew();
+    });
   }
 
   /**
@@ -91,7 +98,8 @@ export class Channel {
   /** Cuts every connection. Calls under way fail with Unavailable. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#endpoints, ...this.#retired].map(({ pool }) => pool.destroy()));
+    this.#unwatch?.();
+    await Promise.all([...this.#endpoints, ...this.#retired].map((endpoint) => endpoint.destroy()));
   }
 
   #choose(now: number, avoid: Endpoint | undefined): Endpoint | undefined {
@@ -137,17 +145,18 @@ export class Channel {
   #replace(endpoints: readonly Endpoint[]): void {
     const gone = this.#endpoints.filter((endpoint) => !endpoints.includes(endpoint));
     this.#endpoints = endpoints;
-    if (this.#closed) for (const { pool } of endpoints) pool.destroy().catch(() => undefined);
+    if (this.#closed) for (const endpoint of endpoints) endpoint.destroy().catch(() => undefined);
     for (const endpoint of gone) {
       this.#retired.add(endpoint);
       const forget = (): boolean => this.#retired.delete(endpoint);
-      endpoint.pool.close().then(forget, forget);
+      endpoint.close().then(forget, forget);
     }
   }
 
   #newEndpoint(url: URL, ip: string): Endpoint {
-    const maxConnections = this.#options.maxConnections ?? 2_048;
-    return new Endpoint({ origin: originOf(url, ip), host: url.host, maxConnections });
+    const { maxConnections = 2_048, certificates } = this.#options;
+    const connect = url.protocol === "https:" ? certificates?.connector(url.hostname) : undefined;
+    return new Endpoint({ origin: originOf(url, ip), host: url.host, maxConnections, ...(connect && { connect }) });
   }
 }
 

@@ -1,4 +1,4 @@
-import { Pool } from "undici";
+import { type buildConnector, Pool } from "undici";
 
 const firstEjectionMs = 5_000;
 const longestEjectionMs = 60_000;
@@ -11,30 +11,59 @@ export interface EndpointOptions {
   /** The `host` header, and the name that TLS expects: the address as it was configured. */
   readonly host: string;
   readonly maxConnections: number;
+  /** Opens a connection; the library's own way if absent. */
+  readonly connect?: buildConnector.connector;
 }
 
 /** One address that answers RPCs: its connections, how busy it is, and whether it can be trusted at the moment. */
 export class Endpoint {
   readonly origin: string;
   readonly host: string;
-  readonly pool: Pool;
   inFlight = 0;
+  readonly #options: EndpointOptions;
+  #pool: Pool;
+  /** Connections that get no new calls and still finish those under way. */
+  readonly #retired = new Set<Pool>();
   #failures = 0;
   #ejectedUntil = 0;
 
   constructor(options: EndpointOptions) {
     this.origin = options.origin;
     this.host = options.host;
-    this.pool = new Pool(options.origin, {
-      connections: options.maxConnections,
-      pipelining: 1,
-      allowH2: false,
-      connectTimeout: 3_000,
-      keepAliveTimeout: 30_000,
-      // A call's own deadline and cancellation bound it; a stream may rightly be silent for minutes.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    this.#options = options;
+    this.#pool = newPool(options);
+  }
+
+  /** Where calls are sent. */
+  get pool(): Pool {
+    return this.#pool;
+  }
+
+  /**
+   * The server, which stops or has other certificates, closes a connection of the pool. It will close the others: better
+   * that we do, who know whether a call is about to be sent on one.
+   */
+  leave(pool: Pool): void {
+    if (pool === this.#pool) this.renew();
+  }
+
+  /** New calls get new connections. Those under way end on the ones that they have. */
+  renew(): void {
+    const old = this.#pool;
+    this.#pool = newPool(this.#options);
+    this.#retired.add(old);
+    const forget = (): boolean => this.#retired.delete(old);
+    old.close().then(forget, forget);
+  }
+
+  /** Resolves when the calls under way have ended; there may be no new ones. */
+  async close(): Promise<void> {
+    await Promise.all([this.#pool, ...this.#retired].map((pool) => pool.close()));
+  }
+
+  /** Cuts every connection. */
+  async destroy(): Promise<void> {
+    await Promise.all([this.#pool, ...this.#retired].map((pool) => pool.destroy()));
   }
 
   /** When it may be used; a time in the past means now. */
@@ -65,4 +94,18 @@ export class Endpoint {
     this.#ejectedUntil = now + pause;
     return pause;
   }
+}
+
+function newPool({ origin, maxConnections, connect }: EndpointOptions): Pool {
+  return new Pool(origin, {
+    connections: maxConnections,
+    pipelining: 1,
+    allowH2: false,
+    connectTimeout: 3_000,
+    keepAliveTimeout: 30_000,
+    // A call's own deadline and cancellation bound it; a stream may rightly be silent for minutes.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    ...(connect === undefined ? {} : { connect }),
+  });
 }

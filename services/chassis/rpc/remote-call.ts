@@ -4,7 +4,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
 import { codeFromHttpStatus, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
-import { type Dispatcher, errors } from "undici";
+import { type Dispatcher, errors, type Pool } from "undici";
 import { abortError, canceledError, deadlineError } from "./call-errors.ts";
 import type { Channel } from "./channel.ts";
 import { timeoutHeader } from "./connect-wire.ts";
@@ -34,6 +34,7 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
   protected controller: Dispatcher.DispatchController | undefined;
   protected settled = false;
   #endpoint: Endpoint | undefined;
+  #pool: Pool | undefined;
   #sent = false;
   #answered = false;
   #retried = false;
@@ -106,6 +107,7 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
     if (status < 200) return;
     this.#answered = true;
     this.#endpoint?.succeeded();
+    if (headers.connection === "close" && this.#pool !== undefined) this.#endpoint?.leave(this.#pool);
     if (status === 200 && headers["content-type"] === this.init.contentType) {
       this.#guard(() => this.begin(headers));
       return;
@@ -182,7 +184,8 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
       return;
     }
     headers.push("host", endpoint.host);
-    endpoint.pool.dispatch({ path, method: "POST", headers, body }, this);
+    this.#pool = endpoint.pool;
+    this.#pool.dispatch({ path, method: "POST", headers, body }, this);
   }
 
   #headers(): string[] {

@@ -1,7 +1,11 @@
 import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
+import { setImmediate as immediate } from "node:timers/promises";
+import type { Logger } from "../log.ts";
+import type { Certificates } from "../tls/certificates.ts";
 import type { RequestHandler } from "./request-handler.ts";
+import { createTlsListener } from "./tls-listener.ts";
 
 /** How an HTTP/2 connection without TLS begins, https://www.rfc-editor.org/rfc/rfc9113#section-3.4 */
 const http2Preface = Buffer.from("PRI");
@@ -10,6 +14,11 @@ const maxHeaderBytes = 32 * 1024;
 const idleSessionMs = 600_000;
 /** How often, while the server drains, connections that have become idle are closed. */
 const sweepMs = 20;
+/**
+ * How long an idle connection is kept when the server drains: a request may be on its way on it, and the answer to any other
+ * request of the same client tells it to leave.
+ */
+const lingerMs = 300;
 
 export interface OnePortOptions {
   readonly host: string;
@@ -17,9 +26,12 @@ export interface OnePortOptions {
   readonly handler: RequestHandler;
   /** How long a connection may take to send a request's head. */
   readonly headerTimeoutMs: number;
+  /** With them everything here is behind mutual TLS. */
+  readonly certificates: Certificates | undefined;
+  readonly log: Logger;
 }
 
-/** A TCP port that speaks HTTP/1.1 and HTTP/2 without TLS: the first bytes of a connection tell which. */
+/** A TCP port that speaks HTTP/1.1 and HTTP/2, with TLS or without: the first bytes of a connection tell which of the two. */
 export class OnePort {
   readonly #listener: Server;
   readonly #http1: Http1Server;
@@ -29,6 +41,9 @@ export class OnePort {
   /** Connections that have not yet said what they speak. */
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Connections from before the certificates changed: each ends with the request on it. */
+  readonly #outdated = new WeakSet<Socket>();
+  readonly #unwatch: (() => void) | undefined;
   #closing = false;
 
   constructor(options: OnePortOptions) {
@@ -42,7 +57,7 @@ export class OnePort {
       keepAliveTimeout: 75_000,
     });
     this.#http1.on("request", (request, response) => {
-      if (this.#closing) response.shouldKeepAlive = false;
+      if (this.#closing || this.#outdated.has(request.socket)) response.shouldKeepAlive = false;
       handler.http1(request, response);
     });
     // It never listens itself; this starts its check for slow heads.
@@ -50,7 +65,8 @@ export class OnePort {
     this.#http2 = createHttp2Server({ settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 } });
     this.#http2.on("request", handler.http2);
     this.#http2.on("session", (session) => this.#keepSession(session));
-    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#listener = this.#createListener(options);
+    this.#unwatch = options.certificates?.onChange(() => this.#renew());
   }
 
   /** Starts listening. Rejects when the port is taken. */
@@ -73,13 +89,17 @@ export class OnePort {
   /** Stops accepting, waits for requests in flight, and cuts what is left after `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
+    this.#unwatch?.();
+    // Connections that the system has taken for us and we have not seen yet would be reset.
+    await immediate();
     this.#listener.close();
-    for (const socket of this.#undecided) socket.destroy();
     for (const session of this.#sessions) session.close();
+    const quiet = performance.now() + Math.min(lingerMs, graceMs);
     const deadline = performance.now() + graceMs;
-    this.#http1.closeIdleConnections();
     while (this.#sockets.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
+      if (performance.now() < quiet) continue;
+      for (const socket of this.#undecided) socket.destroy();
       this.#http1.closeIdleConnections();
     }
     for (const socket of this.#sockets) socket.destroy();
@@ -87,10 +107,31 @@ export class OnePort {
     this.#http2.close();
   }
 
-  #accept(socket: Socket): void {
+  #createListener({ certificates, headerTimeoutMs, log }: OnePortOptions): Server {
+    if (certificates === undefined) return createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    return createTlsListener({
+      certificates,
+      handshakeTimeoutMs: headerTimeoutMs,
+      log,
+      onSocket: (socket) => this.#keepSocket(socket),
+      onPeer: (socket) => this.#accept(socket),
+    });
+  }
+
+  /** Whoever is connected connects anew, once what is under way has ended. */
+  #renew(): void {
+    for (const socket of this.#sockets) this.#outdated.add(socket);
+    for (const session of this.#sessions) session.close();
+  }
+
+  #keepSocket(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", ignore);
     socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  #accept(socket: Socket): void {
+    this.#keepSocket(socket);
     this.#undecided.add(socket);
     let start: Buffer = Buffer.alloc(0);
     const giveUp = (): void => {

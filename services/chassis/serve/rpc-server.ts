@@ -3,6 +3,7 @@ import type { Logger } from "../log.ts";
 import { defaultMaxMessageBytes } from "../rpc/connect-wire.ts";
 import type { Secret } from "../secret.ts";
 import type { Implementation } from "../service.ts";
+import type { Certificates } from "../tls/certificates.ts";
 import { createHealthService } from "./health-service.ts";
 import { createTokenCheck } from "./mesh-token.ts";
 import { OnePort } from "./one-port.ts";
@@ -18,6 +19,8 @@ export interface RpcServerOptions {
   readonly token: Secret | undefined;
   /** Further tokens that do as well. */
   readonly otherTokens?: readonly Secret[];
+  /** With them the port speaks TLS, and only to callers who show a certificate of the same authority, health included. */
+  readonly certificates?: Certificates | undefined;
   /** Whether the server can do its work now; asked by `grpc.health.v1.Health`. */
   readonly health: () => boolean;
   /** Answers HTTP/1.1 requests whose path is no RPC's. Without it they get 404. */
@@ -40,7 +43,7 @@ export interface RpcServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** Serves RPCs on one port: gRPC, gRPC-Web and Connect, over HTTP/1.1 and HTTP/2 without TLS. */
+/** Serves RPCs on one port: gRPC, gRPC-Web and Connect, over HTTP/1.1 and HTTP/2, with mutual TLS or in clear text. */
 export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
   const closing = new AbortController();
   const health = createHealthService({
@@ -52,6 +55,8 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
     host: options.host,
     port: options.port,
     headerTimeoutMs: options.headerTimeoutMs ?? 15_000,
+    certificates: options.certificates,
+    log: options.log,
     handler: createRequestHandler({
       implementations: [...options.implementations, health],
       checkToken: createTokenCheck(options.token, options.otherTokens),
@@ -63,7 +68,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<RpcServer> {
   await port.listen();
   return {
     port: port.port,
-    address: `http://${reachable(options.host)}:${port.port}`,
+    address: `${options.certificates === undefined ? "http" : "https"}://${reachable(options.host)}:${port.port}`,
     close(graceMs) {
       closing.abort();
       return port.close(graceMs);

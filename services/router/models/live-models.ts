@@ -35,7 +35,7 @@ export interface Generation {
 }
 
 export interface LiveModelsParts {
-  /** Of the mesh: it seals credentials on their way to the adapter. */
+  /** Seals credentials on their way to the adapter, and opens what is stored. */
   readonly sealer: Sealer;
   readonly prices: PriceBook;
   readonly events: RouterEvents;
@@ -44,7 +44,7 @@ export interface LiveModelsParts {
 /** What lives as long as a configuration does. */
 interface Base {
   readonly loaded: LoadedConfig;
-  readonly reading: Omit<RowReading, "sealer">;
+  readonly reading: RowReading;
   readonly parts: DeploymentParts;
   readonly maker: GroupMaker;
   readonly fallbacks: FallbackLookup;
@@ -65,13 +65,10 @@ export class LiveModels {
   readonly #parts: LiveModelsParts;
   #base: Base;
   #stored: StoredModels = nothingStored;
-  /** Of what is stored. */
-  #sealer: Sealer;
   #current: Generation;
 
   constructor(parts: LiveModelsParts, loaded: LoadedConfig) {
     this.#parts = parts;
-    this.#sealer = parts.sealer;
     this.#base = this.#baseOf(loaded);
     this.#current = this.#build(this.#base, this.#stored);
   }
@@ -90,10 +87,13 @@ export class LiveModels {
     this.#base = base;
   }
 
-  /** `sealer`: of what is stored. */
-  useStored(stored: StoredModels, sealer: Sealer): void {
+  /** Seals what goes to the adapter under the key that is the right one now. */
+  sealAnew(): void {
+    this.useConfig(this.#base.loaded);
+  }
+
+  useStored(stored: StoredModels): void {
     if (stored === this.#stored) return;
-    this.#sealer = sealer;
     this.#current = this.#build(this.#base, stored);
     this.#stored = stored;
   }
@@ -106,7 +106,7 @@ export class LiveModels {
     return {
       loaded,
       parts,
-      reading: { names, references },
+      reading: { names, references, sealer },
       maker: createGroupMaker(parts),
       fallbacks: createFallbackLookup(config.settings),
       read: new WeakMap(),
@@ -116,9 +116,8 @@ export class LiveModels {
   }
 
   #build(base: Base, stored: StoredModels): Generation {
-    const { loaded, parts, maker, fallbacks, read } = base;
+    const { loaded, parts, maker, fallbacks, read, reading } = base;
     const { config, env } = loaded;
-    const reading = { ...base.reading, sealer: this.#sealer };
     const credentials = this.#namedCredentials(base, stored);
     const ofDatabase = stored.deployments.flatMap(
       (row) => this.#readOnce(read, row, row.modelId, () => readRow(row, reading)) ?? [],
@@ -130,9 +129,9 @@ export class LiveModels {
   }
 
   #namedCredentials(base: Base, stored: StoredModels): ReadonlyMap<string, NamedCredential> {
-    const reading = { ...base.reading, sealer: this.#sealer };
+    const { reading, credentials: known } = base;
     const ofDatabase = stored.credentials.flatMap(
-      (row) => this.#readOnce(base.credentials, row, row.credentialName, () => readCredentialRow(row, reading)) ?? [],
+      (row) => this.#readOnce(known, row, row.credentialName, () => readCredentialRow(row, reading)) ?? [],
     );
     const all = [...base.loaded.config.credentials, ...ofDatabase];
     return new Map(all.map((credential) => [credential.name, credential]));

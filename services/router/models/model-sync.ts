@@ -1,21 +1,21 @@
 import type { Database } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import type { EventBus, Unsubscribe } from "#chassis/events/bus.ts";
+import type { Keyring } from "#chassis/keyring.ts";
 import { errorText } from "#chassis/log.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { DeploymentsChangedSchema } from "#gen/sluice/router/v1/model_pb.ts";
 import type { RouterEvents } from "../events.ts";
 import type { LiveModels } from "./live-models.ts";
-import { openStorageSealer } from "./storage-key.ts";
 import { readStoredModels } from "./stored-models.ts";
 
 export interface ModelSyncOptions {
   /** Opens the router's schema; rejects where it cannot be reached now. Undefined where the router has no database. */
   readonly open: (() => Promise<Database>) | undefined;
   readonly live: LiveModels;
-  /** The sealer of the mesh. */
-  readonly sealer: Sealer;
+  /** Opens what is stored: models are read once it is open. */
+  readonly keyring: Keyring;
   readonly events: EventBus;
   readonly telemetry: RouterEvents;
   /** How often the database is asked whether something has changed, for events that were lost, in milliseconds. */
@@ -32,7 +32,6 @@ export class ModelSync {
   readonly #options: ModelSyncOptions;
   readonly #unsubscribe: Unsubscribe;
   #database: Database | undefined;
-  #sealer: Sealer | undefined;
   #running: Promise<void> | undefined;
   #again = false;
   #away = false;
@@ -61,9 +60,10 @@ export class ModelSync {
     throw this.#notOpen();
   }
 
-  /** The sealer of what is stored. @throws UNAVAILABLE where the database is not open. */
+  /** The sealer of what is stored. @throws UNAVAILABLE where the database or the keyring is not open. */
   get sealer(): Sealer {
-    if (this.#sealer !== undefined) return this.#sealer;
+    const { keyring } = this.#options;
+    if (this.#database !== undefined && keyring.isOpen) return keyring;
     throw this.#notOpen();
   }
 
@@ -103,12 +103,12 @@ export class ModelSync {
   }
 
   async #read(): Promise<void> {
-    const { open, live, sealer, telemetry } = this.#options;
+    const { open, live, keyring, telemetry } = this.#options;
     try {
       this.#database ??= await open?.();
       if (this.#database === undefined || this.#closed) return;
-      this.#sealer ??= await openStorageSealer(this.#database, sealer);
-      live.useStored(await readStoredModels(this.#database, live.stored), this.#sealer);
+      if (!keyring.isOpen) await keyring.refresh();
+      live.useStored(await readStoredModels(this.#database, live.stored));
       if (this.#away) telemetry.modelsReadable();
       this.#away = false;
     } catch (error) {

@@ -5,9 +5,9 @@ import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
 import { createLogger } from "#chassis/log.ts";
 import { createLocalClient } from "#chassis/rpc/local-client.ts";
-import { createSealer, type Sealer } from "#chassis/sealing.ts";
-import { Secret } from "#chassis/secret.ts";
+import type { Sealer } from "#chassis/sealing.ts";
 import type { HostedService } from "#chassis/service.ts";
+import { testKeyring } from "#chassis/testing/keyring.ts";
 import { parseYaml } from "#chassis/yaml-file.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -81,7 +81,7 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
   const admitter = options.admitter ?? createFakeAdmitter();
   const sleeps: number[] = [];
   let now = 1_800_000_000_000;
-  const sealer = createSealer(new Secret("salt"));
+  const keyring = testKeyring();
   const log = createLogger("error", () => {});
   const file = { yaml: options.yaml ?? "{}" };
   const load = () => {
@@ -97,7 +97,7 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
       requests: createLocalClient(RequestService, options.requests ?? {}),
     },
     admitter,
-    sealer,
+    keyring,
     log,
     meter: createNoopMeter(),
     runtime: {
@@ -122,7 +122,7 @@ export async function startRouter(options: HarnessOptions): Promise<Harness> {
     file,
     admitter,
     sleeps,
-    sealer,
+    sealer: keyring,
     random: 0,
     advance: (ms) => {
       now += ms;

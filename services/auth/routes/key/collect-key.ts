@@ -34,7 +34,7 @@ export function collectKey(context: RouteContext): ServiceImpl<typeof KeyService
 
   function open(sealed: string): string {
     try {
-      return context.sealer.open(Buffer.from(sealed, "base64")).reveal();
+      return context.keyring.open(Buffer.from(sealed, "base64")).reveal();
     } catch (cause) {
       const message = "The salt key has changed since this key was made. Regenerate the key.";
       throw gatewayError(Reason.CONFLICT, message, { param: "key", cause });

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { requireCaller } from "#chassis/access.ts";
 import { databaseError } from "#chassis/database/database.ts";
@@ -18,6 +19,7 @@ import { readChosenKey } from "../../key-input.ts";
 import { requireFreeKey } from "../../key-making.ts";
 import { replaceKey } from "../../key-rotation.ts";
 import { keyView } from "../../key-view.ts";
+import { rotateMasterKey } from "../../master-key-rotation.ts";
 import { scopeOf } from "../../scope.ts";
 import { copySpend, setSpend, spentByOne } from "../../scope-spend.ts";
 import { hashKey, keyIdOf, mintKey } from "../../secret-key.ts";
@@ -30,6 +32,7 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
   return async (request, { requestHeader }) => {
     const caller = requireCaller(requestHeader);
     if (request.key === "") throw gatewayError(Reason.INVALID_REQUEST, "Name the key.", { param: "key" });
+    if (request.newMasterKey !== undefined) return rotateMasterKey(context, caller, request);
     const keyId = keyIdOf(request.key);
     const key = readChosenKey(request.newKey, "new_key") ?? mintKey(context.config.keyBytes);
     const scope = scopeOf.key(hashKey(key));
@@ -38,13 +41,19 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
     await copySpend(context, scopeOf.key(keyId), scope);
     if (request.spend !== undefined) await setSpend(context, scope, request.spend);
     const spend = await spentByOne(context, scope);
+    const until = graceUntil(request);
     const row = await change(context, caller, async (em) => {
       const locked = await lockKey(em, caller, keyId, "regenerate");
       await applyUpdate(context, em, caller, locked, request);
-      const { row, changed } = await replaceKey(context, em, locked.row, key, graceUntil(request));
+      const { row, changed } = await replaceKey(context, em, locked.row, key, until);
       return { result: row, changed };
     });
-    return create(RegenerateKeyResponseSchema, { key, tokenId: row.keyId, stored: keyView(row, spend) });
+    return create(RegenerateKeyResponseSchema, {
+      key,
+      tokenId: row.keyId,
+      stored: keyView(row, spend),
+      ...(until === undefined ? {} : { oldKeyExpires: timestampFromDate(until) }),
+    });
   };
 
   /** Before spend is written, for somebody who may not or over a key that exists. */

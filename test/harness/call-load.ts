@@ -4,23 +4,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface CallLoad {
   /** How many were answered with a 200 so far. */
   count(): number;
-  /** Waits for the calls in flight. What failed comes as its status and body, or its error. */
+  /** Waits for the calls in flight. What failed comes as its status and body, or its error, each one once. */
   stop(): Promise<{ readonly failures: readonly string[] }>;
 }
 
 /** Keeps `parallel` callers at the same call, each with a pause before the next one. */
 export function startLoad(call: () => Promise<Response>, parallel: number, pauseMs = 25): CallLoad {
   const state = { stopped: false, answered: 0 };
-  const failures: string[] = [];
+  const failures = new Set<string>();
   const caller = async () => {
     while (!state.stopped) {
       try {
         const response = await call();
         const text = await response.text();
         if (response.status === 200) state.answered += 1;
-        else failures.push(`${response.status} ${text}`);
+        else failures.add(`${response.status} ${text}`);
       } catch (error) {
-        failures.push(String(error));
+        failures.add(String(error));
       }
       await sleep(pauseMs);
     }
@@ -31,7 +31,7 @@ export function startLoad(call: () => Promise<Response>, parallel: number, pause
     async stop() {
       state.stopped = true;
       await Promise.all(callers);
-      return { failures };
+      return { failures: [...failures] };
     },
   };
 }

@@ -18,7 +18,8 @@ export interface EmbeddedContents {
 export async function readEmbeddedContents(dataDir: string, log: Logger): Promise<EmbeddedContents> {
   const embedded = await startEmbeddedPostgres({ dataDir, log });
   try {
-    const database = await connectDatabase({ url: embedded.url, schema: "public", entities: [], poolSize: 1, log });
+    const patience = { connectTimeoutMs: 60_000, statementTimeoutMs: 0 };
+    const database = await connectDatabase({ url: embedded.url, schema: "public", entities: [], ...patience, log });
     try {
       return await contentsOf(database);
     } finally {

@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { connectDatabase } from "#chassis/database/database.ts";
@@ -37,14 +37,8 @@ export async function copyEmbedded(options: EmbeddedCopyOptions): Promise<Embedd
     await copyChanged(from, to, copied);
     return { heldMs: 0, nextTransaction: 0n };
   }
-  const database = await connectDatabase({
-    url,
-    schema: "public",
-    entities: [],
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    log,
-  });
+  const patience = { connectTimeoutMs: 60_000, statementTimeoutMs: 0 };
+  const database = await connectDatabase({ url, schema: "public", entities: [], ...patience, log });
   try {
     await database.em().execute("checkpoint");
     await copyChanged(from, to, copied);
@@ -72,28 +66,24 @@ async function copyChanged(from: string, to: string, copied: Map<string, string 
   for (const entry of entries) {
     const path = relative(from, join(entry.parentPath, entry.name));
     if (entry.isDirectory()) await mkdir(join(to, path), { recursive: true, mode: 0o700 });
-    else await unlessGone(() => copyWhenChanged(join(from, path), join(to, path), path, copied));
+    else await copyWhenChanged(join(from, path), join(to, path), path, copied);
   }
 }
 
+/** A file that PostgreSQL removes while we read is not missed. */
 async function copyWhenChanged(
   from: string,
   to: string,
   path: string,
   copied: Map<string, string | undefined>,
 ): Promise<void> {
-  const state = await stateOf(from);
-  if (state !== undefined && copied.get(path) === state) return;
-  copied.set(path, state);
-  await copyFile(from, to, constants.COPYFILE_FICLONE);
-}
-
-/** What PostgreSQL removes while we read is not missed. */
-async function unlessGone(work: () => Promise<void>): Promise<void> {
   try {
-    await work();
+    const state = await stateOf(from);
+    if (state !== undefined && copied.get(path) === state) return;
+    copied.set(path, state);
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (existsSync(from)) throw error;
   }
 }
 

@@ -15,12 +15,11 @@ Backs up the embedded database of a gateway, which may be running, to a new file
 backups/sluice-<time>.tar.zst in the data directory.
 `;
 
-const postgresAdvice = `DATABASE_URL is set: PostgreSQL is backed up with its own programs.
+const postgresAdvice = `DATABASE_URL is set: PostgreSQL is backed up with its own program.
 
   pg_dump --format=custom --file=sluice.dump "$DATABASE_URL"
-  pg_restore --clean --if-exists --single-transaction --dbname="$DATABASE_URL" sluice.dump
 
-See docs/runbooks/master-key.md.`;
+docs/runbooks/master-key.md has the restore, too.`;
 
 /**
  * Writes a backup and proves it: the file is unpacked beside the database and opened there, and every row is read, before

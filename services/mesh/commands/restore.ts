@@ -16,9 +16,9 @@ Puts the database of a backup into the data directory of a gateway that is stopp
 already, which is kept beside it.
 `;
 
-const postgresAdvice = `DATABASE_URL is set: PostgreSQL is restored with its own programs.
+const postgresAdvice = `DATABASE_URL is set: PostgreSQL is restored with its own program, into an empty database.
 
-  pg_restore --clean --if-exists --single-transaction --dbname="$DATABASE_URL" sluice.dump
+  pg_restore --exit-on-error --no-owner --dbname="postgresql://…" sluice.dump
 
 See docs/runbooks/master-key.md.`;
 

@@ -12,6 +12,15 @@ export interface AuthConfig {
   /** What the configuration file says about keys: `readKeyPolicy`. */
   readonly keyPolicy: KeyPolicy;
   readonly rotation: RotationConfig;
+  readonly audit: AuditConfig;
+}
+
+/** How the audit is kept. */
+export interface AuditConfig {
+  /** The pause between two anchors. */
+  readonly anchorMs: number;
+  /** How long entries stay, as a duration; undefined for ever. */
+  readonly retention: string | undefined;
 }
 
 /** When keys are replaced that asked for it, and how long the old ones work on. */
@@ -33,6 +42,7 @@ export function readEnv(env: Environment, keyPolicy: KeyPolicy = noKeyPolicy): A
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,
       grace: duration(env, "LITELLM_KEY_ROTATION_GRACE_PERIOD"),
     },
+    audit: { anchorMs: 60_000, retention: duration(env, "SLUICE_AUDIT_RETENTION") },
   };
 }
 

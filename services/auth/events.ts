@@ -9,6 +9,10 @@ export interface AuthTelemetry {
   authenticated(outcome: AuthenticationOutcome): void;
   /** Something was made, changed or deleted: `scope` names it, `by` the user or key that did it. */
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
+  /** The end of the audit's chain was sealed: whoever keeps the log can tell a rewritten chain by it. */
+  auditAnchored(seq: bigint, hash: string): void;
+  auditTrimmed(rows: number, upTo: bigint): void;
+  auditKeepingFailed(error: unknown): void;
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
@@ -26,6 +30,9 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
         log.info(`${kind} ${action}`, { scope: shortScope(scope), by: short(by) });
       }
     },
+    auditAnchored: (seq, hash) => log.info("audit anchored", { seq: String(seq), hash }),
+    auditTrimmed: (rows, upTo) => log.info("audit trimmed", { rows, upTo: String(upTo) }),
+    auditKeepingFailed: (error) => log.warn("the audit is not anchored yet", { error: errorText(error) }),
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };

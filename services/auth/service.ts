@@ -1,4 +1,5 @@
 import type { HostedService } from "#chassis/service.ts";
+import { startAuditKeeping } from "./audit-keeper.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
 import { startRotation } from "./key-rotation.ts";
@@ -12,12 +13,14 @@ export function createAuthService(context: AuthContext): HostedService {
   void announcer.announce();
   const routeContext = { ...context, announcer, telemetry };
   const rotation = startRotation(routeContext);
+  const auditKeeping = startAuditKeeping(routeContext);
   return {
     name: "auth",
     implementations: createRoutes(routeContext),
     async close() {
       await rotation.stop();
       await announcer.close();
+      await auditKeeping.stop();
     },
   };
 }

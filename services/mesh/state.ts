@@ -11,7 +11,7 @@ import { errorText, type Logger } from "#chassis/log.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { MeshConfig } from "./config.ts";
 
-type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations">;
+type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations" | "audited">;
 
 const databasePatienceMs = 60_000;
 const databaseRetryMs = 1000;

@@ -1,3 +1,4 @@
+import { AuditEntry } from "#chassis/audit/entry.ts";
 import {
   AccessGroup,
   Budget,
@@ -15,6 +16,7 @@ import {
   VirtualKey,
   WaitingKey,
 } from "./entities.ts";
+import { Audit } from "./migrations/audit.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
@@ -24,6 +26,7 @@ import { Tenancy } from "./migrations/tenancy.ts";
 /** What `openDatabase` needs to know of this service's database. */
 export const authSchema = {
   schema: "auth",
+  audited: true,
   entities: [
     VirtualKey,
     RetiredKey,
@@ -40,6 +43,7 @@ export const authSchema = {
     Tag,
     AccessGroup,
     Outbox,
+    AuditEntry,
   ],
   migrations: [
     { name: "0001-initial", class: Initial },
@@ -47,5 +51,6 @@ export const authSchema = {
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
+    { name: "0009-audit", class: Audit },
   ],
 };

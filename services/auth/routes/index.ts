@@ -3,6 +3,7 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.ts";
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
+import { auditRoutes } from "./audit/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
@@ -31,5 +32,6 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     organizationRoutes(context),
     projectRoutes(context),
     accessGroupRoutes(context),
+    auditRoutes(context),
   ];
 }

@@ -1,5 +1,6 @@
 import type { MigrationObject } from "@mikro-orm/core";
 import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
+import { auditSchema } from "#chassis/audit/schema.ts";
 import { guardAgainstHungQueries } from "#chassis/database/hung-query-guard.ts";
 import { migrate } from "#chassis/database/migrate.ts";
 import { gatewayError } from "#chassis/errors.ts";
@@ -32,6 +33,8 @@ export interface DatabaseOptions {
   readonly entities: NonNullable<Options["entities"]>;
   /** In the order in which they apply, each with the name under which it is remembered. */
   readonly migrations: readonly MigrationObject[];
+  /** Whether its changes are recorded in the audit, whose schema is then there before its own. */
+  readonly audited?: boolean;
   readonly poolSize?: number;
   /** Limit of opening a connection or of waiting for a free one of the pool. */
   readonly connectTimeoutMs?: number;
@@ -49,12 +52,10 @@ const closeTimeoutMs = 5000;
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   if (!/^[a-z][a-z0-9_]*$/.test(options.schema)) throw new Error(`not a schema name: ${options.schema}`);
-  await migrate({
-    connection: connectionOptions(options, 2, 0),
-    schema: options.schema,
-    migrations: options.migrations,
-    log: options.log,
-  });
+  const { log } = options;
+  for (const { schema, migrations } of options.audited === true ? [auditSchema, options] : [options]) {
+    await migrate({ connection: connectionOptions({ ...options, schema }, 2, 0), schema, migrations, log });
+  }
   const orm = await MikroORM.init({
     ...connectionOptions(options, options.poolSize ?? 10, options.statementTimeoutMs ?? 30_000),
     entities: options.entities,

@@ -58,7 +58,8 @@ function toRoute(
     access: "key",
     paths: [path],
     groups: groupsOf(method, path),
-    handle: (call, principal) => transcode(context, { binding, method, rule, parameter }, call, principal),
+    handle: (call, principal) =>
+      transcode(context, { binding, method, rule, parameter, declared: methodAndPath }, call, principal),
   };
 }
 
@@ -76,13 +77,16 @@ interface Target {
   readonly binding: RestBinding;
   readonly method: DescMethodUnary;
   readonly rule: HttpRule;
+  /** Method and path, as they are declared. */
+  readonly declared: string;
   /** The field that the path holds. */
   readonly parameter: string | undefined;
 }
 
 async function transcode(context: EdgeContext, target: Target, call: HttpCall, principal: Principal): Promise<void> {
   const { binding, method, rule, parameter } = target;
-  const caller = adminCaller(principal, call.request.headers, call.request.socket.remoteAddress ?? "");
+  const address = call.request.socket.remoteAddress ?? "";
+  const caller = adminCaller(principal, call.request.headers, { address, operation: target.declared });
   checkAccess(rule, caller);
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;

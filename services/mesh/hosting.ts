@@ -167,7 +167,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
 }
 
 /** Credentials cross the mesh sealed under the salt key, else the master key: both ends are given the same one. */
-function sealerOf({ file, masterKey }: Start): Sealer {
+export function sealerOf({ file, masterKey }: Pick<Start, "file" | "masterKey">): Sealer {
   const salt = text(file.env, "SLUICE_SALT_KEY", "LITELLM_SALT_KEY");
   return createSealer(salt === undefined ? (masterKey?.key ?? new Secret("")) : new Secret(salt));
 }

@@ -17,7 +17,7 @@ export const maskingStatements: readonly string[] = [
   begin
     if jsonb_typeof(value) in ('null', 'boolean') or value in ('""', '{}', '[]') then return value; end if;
     if starts_with(value #>> '{}', 'os.environ/') then return value; end if;
-    return case when value is not distinct from other then '"****"' else '"**** (changed)"' end;
+    return case when value is not distinct from other then '"****"'::jsonb else '"**** (changed)"' end;
   end $$`,
   `create or replace function audit.masked(value jsonb, other jsonb) returns jsonb language plpgsql immutable as $$
   begin
@@ -55,7 +55,7 @@ export const maskingStatements: readonly string[] = [
     loop
       if each.is_secret then
         shown := jsonb_set(shown, array[each.key], case
-          when each.value is not distinct from other -> each.key then '"sealed"' else '"sealed (changed)"' end);
+          when each.value is not distinct from other -> each.key then '"sealed"'::jsonb else '"sealed (changed)"' end);
       elsif each.key <> 'doc' then
         shown := jsonb_set(shown, array[each.key], audit.masked(each.value, other -> each.key));
       elsif each.value -> 'metadata' is not null then

@@ -75,8 +75,8 @@ export const recordingStatements: readonly string[] = [
     whole jsonb := coalesce(was, became);
     what text := 'updated';
     of_object text;
-    was_blocked boolean := coalesce(was ->> 'blocked', was #>> '{doc,blocked}', 'false')::boolean;
-    is_blocked boolean := coalesce(became ->> 'blocked', became #>> '{doc,blocked}', 'false')::boolean;
+    was_blocked boolean := 'true' in (was ->> 'blocked', was #>> '{doc,blocked}');
+    is_blocked boolean := 'true' in (became ->> 'blocked', became #>> '{doc,blocked}');
   begin
     if coalesce(current_setting('sluice.audit_batch', true), '') <> '' then
       perform audit.count_in_batch(TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, jsonb_build_array(TG_OP, was, became));
@@ -86,8 +86,8 @@ export const recordingStatements: readonly string[] = [
     elsif TG_OP = 'DELETE' then what := 'deleted';
     elsif was - '${bookkeeping}'::text[] = became - '${bookkeeping}'::text[] then return null;
     elsif was -> 'rotation_count' is distinct from became -> 'rotation_count' then what := 'rotated';
-    elsif is_blocked and not was_blocked then what := 'blocked';
-    elsif was_blocked and not is_blocked then what := 'unblocked';
+    elsif is_blocked and was_blocked is not true then what := 'blocked';
+    elsif was_blocked and is_blocked is not true then what := 'unblocked';
     end if;
     select string_agg(whole ->> name, '/' order by at) into of_object
       from unnest(string_to_array(TG_ARGV[0], ',')) with ordinality as id(name, at);

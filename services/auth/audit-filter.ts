@@ -32,9 +32,8 @@ export function auditFilter(request: ListAuditLogsRequest): FilterQuery<AuditEnt
   const from = readMoment("start_date", request.startDate);
   const until = readMoment("end_date", request.endDate);
   if (from !== undefined) all.push({ at: { $gte: from.at } });
-  if (until !== undefined) {
-    all.push({ at: until.isDay ? { $lt: new Date(until.at.getTime() + dayMs) } : { $lte: until.at } });
-  }
+  if (until?.isDay === false) all.push({ at: { $lte: until.at } });
+  if (until?.isDay === true) all.push({ at: { $lt: new Date(until.at.getTime() + dayMs) } });
   return { $and: all };
 }
 

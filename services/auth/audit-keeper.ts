@@ -38,6 +38,7 @@ export async function keepAudit(context: RouteContext, isStopping: () => boolean
       const trimmed = await trimLog(database, sealer, before, trimSize);
       if (trimmed === undefined) return;
       telemetry.auditTrimmed(trimmed.rows, trimmed.upTo);
+      if (trimmed.rows < trimSize) return;
     }
   } catch (error) {
     telemetry.auditKeepingFailed(error);

@@ -1,12 +1,12 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { auditSchema } from "#chassis/audit/schema.ts";
 import { type AuditReport, type CheckedEntry, verifyLog } from "#chassis/audit/verify-log.ts";
 import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import { sealerOf } from "../hosting.ts";
 import { explain } from "../main-process.ts";
 import { findMasterKey } from "../master-key.ts";
 import { withStoredData } from "./command.ts";
-
-/** The schema that is read. The audit's own comes with it. */
-const schema = { schema: "audit", entities: [], migrations: [] };
 
 /**
  * `npm run verify-audit`: checks the audit's chain, its head and its anchors, and says what it found. With
@@ -16,8 +16,10 @@ const schema = { schema: "audit", entities: [], migrations: [] };
 export async function verifyAudit(args: readonly string[], environment: Environment): Promise<string> {
   const expected = readArguments(args);
   const report = await withStoredData(environment, async ({ file, config, state }) => {
-    const masterKey = findMasterKey(file.env, file.masterKey, config.dataDir);
-    const database = await state.database(schema);
+    // A command must not make a master key where there is none.
+    const keptIn = existsSync(join(config.dataDir, "master.key")) ? config.dataDir : undefined;
+    const masterKey = findMasterKey(file.env, file.masterKey, keptIn);
+    const database = await state.database({ ...auditSchema, entities: [] });
     const found = await verifyLog(database, sealerOf({ file, masterKey }));
     if (expected === undefined || found.fault !== undefined) return found;
     const [row] = await database

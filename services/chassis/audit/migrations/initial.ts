@@ -8,8 +8,4 @@ export class Initial extends Migration {
   override up(): void {
     for (const statement of [...tableStatements, ...maskingStatements, ...recordingStatements]) this.addSql(statement);
   }
-
-  override down(): void {
-    throw new Error("the audit is kept: it has no way back");
-  }
 }

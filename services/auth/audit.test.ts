@@ -28,7 +28,7 @@ async function until(check: () => Promise<boolean>): Promise<void> {
 for (const { name, url } of databases.all) {
   describe(`the audit of auth on ${name}`, () => {
     test("a scheduled rotation is its own, collecting the key is the collector's, and the key itself is not shown", async () => {
-      const rotation = { enabled: true, intervalMs: 50, grace: undefined };
+      const rotation = { ...readEnv({}).rotation, intervalMs: 50 };
       const setup = await setUp(url, true, true, { rotation });
       const { keys, clock } = setup;
       const made = await generate(keys, { autoRotate: true, rotationInterval: "1h" }, master);

@@ -1,4 +1,5 @@
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { setActor } from "#chassis/audit/actor.ts";
 import { nameOf } from "#chassis/authorship.ts";
 import { databaseError } from "#chassis/database/database.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
@@ -20,7 +21,7 @@ export interface ChangeResult<T> {
 }
 
 /**
- * Runs an administrator's change: all of it in one transaction, with the notes of whom to tell; told once it is
+ * Runs an administrator's change: all of it in one transaction, with its entries in the audit and the notes of whom to tell; told once it is
  * committed. Every change of auth goes through here. The work asks no other service: a peer may be slow while rows are
  * locked, and one on the same embedded database waits for this transaction to end.
  *
@@ -33,6 +34,7 @@ export async function change<T>(
 ): Promise<T> {
   const { result, changed } = await database
     .transaction(async (em) => {
+      await setActor(em, caller);
       const outcome = await work(em);
       if (outcome.changed.length > 0) {
         await announcer.note(

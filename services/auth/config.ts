@@ -15,6 +15,15 @@ export interface AuthConfig {
   /** What it says about everybody else: `readTenancyRules`. */
   readonly tenancyRules: TenancyRules;
   readonly rotation: RotationConfig;
+  readonly audit: AuditConfig;
+}
+
+/** How the audit is kept. */
+export interface AuditConfig {
+  /** The pause between two anchors. */
+  readonly anchorMs: number;
+  /** How long entries stay, as a duration; undefined for ever. */
+  readonly retention: string | undefined;
 }
 
 /** When keys are replaced that asked for it, and how long the old ones work on. */
@@ -44,6 +53,7 @@ export function readEnv(
       grace: duration(env, "LITELLM_KEY_ROTATION_GRACE_PERIOD"),
       masterGrace: duration(env, "SLUICE_MASTER_KEY_GRACE_PERIOD") ?? "24h",
     },
+    audit: { anchorMs: 60_000, retention: duration(env, "SLUICE_AUDIT_RETENTION") },
   };
 }
 

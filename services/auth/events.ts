@@ -11,6 +11,10 @@ export interface AuthTelemetry {
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
   /** The budget that `max_end_user_budget_id` names is not there: customers without limits have none. Told once. */
   customerBudgetMissing(budgetId: string): void;
+  /** The end of the audit's chain was sealed: whoever keeps the log can tell a rewritten chain by it. */
+  auditAnchored(seq: bigint, hash: string): void;
+  auditTrimmed(rows: number, upTo: bigint): void;
+  auditKeepingFailed(error: unknown): void;
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
@@ -38,6 +42,9 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
       told.budgetMissing = true;
       log.error("the budget of max_end_user_budget_id is missing: customers are not limited", { budget_id: budgetId });
     },
+    auditAnchored: (seq, hash) => log.info("audit anchored", { seq: String(seq), hash }),
+    auditTrimmed: (rows, upTo) => log.info("audit trimmed", { rows, upTo: String(upTo) }),
+    auditKeepingFailed: (error) => log.warn("the audit is not anchored yet", { error: errorText(error) }),
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     masterKeysUnread: (error) => log.warn("replaced master keys cannot be read", { error: errorText(error) }),
     masterKeyNotKept: (error) =>

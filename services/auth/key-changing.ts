@@ -53,7 +53,7 @@ export async function updateKeyFor(
     await applyUpdate(context, em, caller, locked, update);
     return { result: locked.row, changed: [{ scope: scopeOf.key(keyId), action: "updated" }] };
   });
-  if (update.spend !== undefined) await setSpend(context, scopeOf.key(keyId), update.spend);
+  if (update.spend !== undefined) await setSpend(context, caller, scopeOf.key(keyId), update.spend);
   return keyView(row, await spentByOne(context, scopeOf.key(keyId)));
 }
 

@@ -61,7 +61,7 @@ export async function generateKeyFor(
     await storeKey(context, em, fresh);
     return { result: fresh, changed: [{ scope: scopeOf.key(fresh.row.keyId), action: "created" }] };
   });
-  if (request.spend) await setSpend(context, scopeOf.key(made.row.keyId), request.spend);
+  if (request.spend) await setSpend(context, caller, scopeOf.key(made.row.keyId), request.spend);
   return answer(made, request);
 }
 

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { LockMode } from "@mikro-orm/core";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { setActor } from "#chassis/audit/actor.ts";
 import { addDuration, parseDuration } from "#chassis/duration.ts";
 import { Secret } from "#chassis/secret.ts";
 import { KeySettingsSchema } from "#gen/sluice/auth/v1/key_pb.ts";
@@ -21,7 +22,7 @@ const usualGrace = "24h";
 const batchSize = 100;
 
 /** Who is said to have replaced keys that were due. */
-const scheduler = create(AdminCallerSchema, { userId: "key-rotation" });
+const scheduler = create(AdminCallerSchema, { userId: "key-rotation", operation: "key-rotation" });
 
 /**
  * Gives a locked key, whose changes are written, a new hash. The old one stands for it until `graceUntil`, if at all, and
@@ -98,7 +99,10 @@ export async function rotateDueKeys(context: RouteContext): Promise<void> {
         { fields: ["keyId"], orderBy: { rotateAt: "asc" }, limit: batchSize },
       );
     for (const { keyId } of due) await rotateOne(context, keyId);
-    await database.em().nativeDelete(RetiredKey, { expiresAt: { $lt: now } });
+    await database.transaction(async (em) => {
+      await setActor(em, scheduler);
+      await em.nativeDelete(RetiredKey, { expiresAt: { $lt: now } });
+    });
   } catch (error) {
     telemetry.rotationFailed(error);
   }

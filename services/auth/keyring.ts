@@ -1,4 +1,6 @@
+import { create } from "@bufbuild/protobuf";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { setActor } from "#chassis/audit/actor.ts";
 import type { Database } from "#chassis/database/database.ts";
 import { addDuration, parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError } from "#chassis/environment.ts";
@@ -13,6 +15,7 @@ import {
   unwrap,
   type Wrapping,
 } from "#chassis/wrapping.ts";
+import { AdminCallerSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { KeyWrapping, type KeyWrappingRow, WaitingKey } from "./db/entities.ts";
 import { hashKey } from "./secret-key.ts";
 
@@ -42,6 +45,9 @@ export async function checkKeyring(
   else if (await hasTable(em, "router.state")) unwrap(await formerWrapping(em, now), given);
 }
 
+/** Who is said to have made or adapted the keyring: a start. */
+const starter = create(AdminCallerSchema, { userId: "keyring", operation: "start" });
+
 /**
  * Makes the keyring where there is none, and brings it into the form that suits the given keys: a salt key that is new
  * gets a wrapping of its own, and the master key's expires. One transaction; processes that start together take turns.
@@ -52,6 +58,7 @@ export async function checkKeyring(
 export function prepareKeyring(database: Database, store: KeyringStore): Promise<readonly Wrapping[]> {
   const now = new Date(store.clock());
   return database.transaction(async (em) => {
+    await setActor(em, starter);
     await lockKeyring(em);
     await forgetExpired(em, now);
     const wrappings = await readWrappings(em, now);

@@ -1,6 +1,8 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { callerHeaders } from "#chassis/caller-header.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "./context.ts";
 
 const timeoutMs = 3000;
@@ -42,10 +44,21 @@ export async function spentByOne(context: RouteContext, scope: string): Promise<
 
 export const nothingSpent: WindowSpend = { spent: 0n, resetsAt: undefined };
 
-/** Sets what a scope spent in its current window, and returns what was there. @throws UNAVAILABLE */
-export async function setSpend({ spend }: RouteContext, scope: string, spentNanoUsd: bigint): Promise<bigint> {
+/**
+ * Sets what a scope spent in its current window, and returns what was there. Accounting records it in the audit as the
+ * caller's change.
+ *
+ * @throws UNAVAILABLE
+ */
+export async function setSpend(
+  { spend }: RouteContext,
+  caller: AdminCaller,
+  scope: string,
+  spentNanoUsd: bigint,
+): Promise<bigint> {
   try {
-    const { previousNanoUsd } = await spend.setSpend({ scope, spentNanoUsd }, { timeoutMs });
+    const options = { timeoutMs, headers: callerHeaders(caller) };
+    const { previousNanoUsd } = await spend.setSpend({ scope, spentNanoUsd }, options);
     return previousNanoUsd;
   } catch (cause) {
     throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be set now. Try again.", { retryAfterMs: 1000, cause });

@@ -1,4 +1,5 @@
 import type { HostedService } from "#chassis/service.ts";
+import { startAuditKeeping } from "./audit-keeper.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
 import { startRotation } from "./key-rotation.ts";
@@ -16,6 +17,7 @@ export function createAuthService(context: AuthContext): HostedService {
   const routeContext = { ...context, masterKeys, announcer, telemetry };
   const rotation = startRotation(routeContext);
   const watch = watchMasterKeys(routeContext, context.events);
+  const auditKeeping = startAuditKeeping(routeContext);
   return {
     name: "auth",
     implementations: createRoutes(routeContext),
@@ -23,6 +25,7 @@ export function createAuthService(context: AuthContext): HostedService {
       await watch.stop();
       await rotation.stop();
       await announcer.close();
+      await auditKeeping.stop();
     },
   };
 }

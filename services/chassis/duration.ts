@@ -40,10 +40,18 @@ export function parseDuration(text: string): CalendarDuration {
  * day of February.
  */
 export function addDuration(from: Date, { amount, unit }: CalendarDuration): Date {
-  if (unit !== "mo") return new Date(from.getTime() + amount * unitMs[unit]);
+  return unit === "mo" ? addMonths(from, amount) : new Date(from.getTime() + amount * unitMs[unit]);
+}
+
+/** The moment that lies a duration before another. */
+export function subtractDuration(from: Date, { amount, unit }: CalendarDuration): Date {
+  return unit === "mo" ? addMonths(from, -amount) : new Date(from.getTime() - amount * unitMs[unit]);
+}
+
+function addMonths(from: Date, months: number): Date {
   const to = new Date(from);
   to.setUTCDate(1);
-  to.setUTCMonth(to.getUTCMonth() + amount);
+  to.setUTCMonth(to.getUTCMonth() + months);
   const lastDay = new Date(Date.UTC(to.getUTCFullYear(), to.getUTCMonth() + 1, 0)).getUTCDate();
   to.setUTCDate(Math.min(from.getUTCDate(), lastDay));
   return to;

@@ -5,7 +5,11 @@ import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type AdminCaller, AdminCallerSchema } from "#gen/sluice/rest/v1/caller_pb.ts";
 
 /** Who makes an admin call, as the service behind it is told. */
-export function adminCaller(principal: Principal, headers: IncomingHttpHeaders, address: string): AdminCaller {
+export function adminCaller(
+  principal: Principal,
+  headers: IncomingHttpHeaders,
+  { address, operation }: { readonly address: string; readonly operation: string },
+): AdminCaller {
   const changedBy = headers["litellm-changed-by"];
   return create(AdminCallerSchema, {
     master: principal.kind === CallerKind.MASTER,
@@ -17,6 +21,7 @@ export function adminCaller(principal: Principal, headers: IncomingHttpHeaders, 
     adminTeamIds: principal.adminTeamIds,
     adminOrganizationIds: principal.adminOrganizationIds,
     address,
+    operation,
     changedBy: typeof changedBy === "string" ? changedBy.slice(0, 256) : "",
   });
 }

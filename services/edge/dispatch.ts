@@ -1,9 +1,9 @@
-import type { IncomingMessage } from "node:http";
 import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { checkRoute } from "./allowed-routes.ts";
 import { authenticate } from "./authenticate.ts";
+import { clientAddress } from "./client-address.ts";
 import type { EdgeConfig } from "./config.ts";
 import { preflightHeaders } from "./cors.ts";
 import { refusalBody } from "./error-body.ts";
@@ -18,7 +18,7 @@ export function createDispatcher(
   routes: RouteTable,
   principals: PrincipalCache,
   attempts: FailedAttempts,
-  { trustForwardedFor }: EdgeConfig,
+  config: EdgeConfig,
   now: () => number,
 ) {
   return (call: HttpCall): void => {
@@ -48,7 +48,7 @@ export function createDispatcher(
 
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
-    const address = addressOf(call.request, trustForwardedFor);
+    const address = clientAddress(config, call.request.headers, call.request.socket.remoteAddress);
     const keyQuery = route.dialect === "google" ? call.query : "";
     try {
       const principal = authenticate(call.request.headers, principals, now(), keyQuery, () => attempts.check(address));
@@ -73,13 +73,6 @@ export function createDispatcher(
     }
     return route.handle(call, principal);
   }
-}
-
-/** Where a request comes from: the connection's other end, or what a proxy says that is trusted. */
-function addressOf(request: IncomingMessage, trustForwardedFor: boolean): string {
-  const forwarded = trustForwardedFor ? request.headers["x-forwarded-for"] : undefined;
-  const first = typeof forwarded === "string" ? forwarded.split(",", 1)[0]?.trim() : undefined;
-  return first || (request.socket.remoteAddress ?? "");
 }
 
 /** Nothing that is thrown ends the process, and what cannot be answered ends the connection. */

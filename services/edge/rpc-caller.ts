@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { authenticate } from "./authenticate.ts";
+import { clientAddress } from "./client-address.ts";
 import type { EdgeContext } from "./context.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { PrincipalCache } from "./principal-cache.ts";
@@ -32,8 +33,7 @@ export async function admitRpc(
   { method, service }: HandlerContext,
   headers: IncomingHttpHeaders,
 ): Promise<RpcCaller> {
-  const forwarded = context.config.trustForwardedFor ? headers["x-forwarded-for"] : undefined;
-  const address = (typeof forwarded === "string" && forwarded.split(",", 1)[0]?.trim()) || "rpc";
+  const address = clientAddress(context.config, headers, "rpc");
   try {
     const beforeAsking = () => attempts.check(address);
     const principal = await authenticate(headers, principals, context.now(), "", beforeAsking);

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceName } from "#chassis/service.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AccessGroupService } from "#gen/sluice/auth/v1/access_group_service_pb.ts";
+import { AuditService } from "#gen/sluice/auth/v1/audit_service_pb.ts";
 import { BudgetService } from "#gen/sluice/auth/v1/budget_service_pb.ts";
 import { CustomerService } from "#gen/sluice/auth/v1/customer_service_pb.ts";
 import { KeyService } from "#gen/sluice/auth/v1/key_service_pb.ts";
@@ -35,6 +36,7 @@ export const adminServices: readonly AdminService[] = [
   { owner: "auth", service: OrganizationService },
   { owner: "auth", service: ProjectService },
   { owner: "auth", service: AccessGroupService },
+  { owner: "auth", service: AuditService },
   { owner: "accounting", service: SpendService },
   { owner: "router", service: ModelService },
   { owner: "router", service: CredentialService },

@@ -13,7 +13,7 @@ import { errorText, type Logger } from "#chassis/log.ts";
 import type { Secret } from "#chassis/secret.ts";
 import type { MeshConfig } from "./config.ts";
 
-type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations" | "before">;
+type Schema = Pick<DatabaseOptions, "schema" | "entities" | "migrations" | "before" | "audited">;
 
 const databasePatienceMs = 60_000;
 const databaseRetryMs = 1000;

@@ -27,6 +27,8 @@ export interface RouterEvents {
   configReloaded(models: number, warnings: readonly string[]): void;
   /** It is no good: what runs goes on running. */
   configRefused(error: unknown): void;
+  /** The file was read again because somebody asked, and the audit does not have it. */
+  reloadNotRecorded(error: unknown): void;
   healthNotKept(error: unknown): void;
 }
 
@@ -91,6 +93,7 @@ type ModelEvents = Pick<
   | "modelsReadable"
   | "configReloaded"
   | "configRefused"
+  | "reloadNotRecorded"
   | "healthNotKept"
 >;
 
@@ -110,6 +113,7 @@ function modelEvents(meter: Meter, log: Logger): ModelEvents {
     },
     configRefused: (error) =>
       log.error("the configuration file is no good; what runs goes on running", { error: errorText(error) }),
+    reloadNotRecorded: (error) => log.error("the reload is not in the audit", { error: errorText(error) }),
     healthNotKept: (error) => log.warn("checks of deployments were not kept", { error: errorText(error) }),
   };
 }

@@ -33,7 +33,7 @@ export const unbuiltKeys = {
     max_user_budget max_internal_user_budget internal_user_budget_duration
     default_max_internal_user_budget max_ui_session_budget
     default_soft_budget tag_budget_config default_team_params default_team_settings
-    model_group_settings store_audit_logs require_auth_for_metrics_endpoint
+    model_group_settings require_auth_for_metrics_endpoint
     prometheus_metrics_config prometheus_initialize_budget_metrics custom_prometheus_metadata_labels
     custom_prometheus_tags disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
     enable_end_user_cost_tracking_prometheus_only cost_discount_config cost_margin_config
@@ -52,7 +52,7 @@ export const unbuiltKeys = {
     disable_stop_sequence_limit telemetry`),
 } as const;
 
-/** Keys of `litellm_settings` that auth reads. */
+/** Keys of `litellm_settings` that auth reads, and `store_audit_logs`: changes are audited always. */
 export const keysOfAuth: readonly string[] = [
   "default_key_generate_params",
   "upperbound_key_generate_params",
@@ -63,6 +63,7 @@ export const keysOfAuth: readonly string[] = [
   "max_end_user_budget",
   "max_end_user_budget_id",
   "default_internal_user_params",
+  "store_audit_logs",
 ];
 
 /** Other price keys of LiteLLM: what they price is not metered yet. Anything of these shapes is one. */

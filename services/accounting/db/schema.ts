@@ -4,6 +4,7 @@ import { Initial } from "./migrations/initial.ts";
 /** What `openDatabase` needs to know of this service's database. */
 export const accountingSchema = {
   schema: "accounting",
+  audited: true,
   entities: [SpendLog, Ledger, Lease, RateBucket, RejectedUsage],
   migrations: [{ name: "0001-initial", class: Initial }],
 };

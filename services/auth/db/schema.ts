@@ -1,3 +1,4 @@
+import { AuditEntry } from "#chassis/audit/entry.ts";
 import {
   AccessGroup,
   Budget,
@@ -17,6 +18,7 @@ import {
   VirtualKey,
   WaitingKey,
 } from "./entities.ts";
+import { Audit } from "./migrations/audit.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
@@ -27,6 +29,7 @@ import { Trust } from "./migrations/trust.ts";
 /** What `openDatabase` needs to know of this service's database. */
 export const authSchema = {
   schema: "auth",
+  audited: true,
   entities: [
     VirtualKey,
     RetiredKey,
@@ -45,6 +48,7 @@ export const authSchema = {
     Tag,
     AccessGroup,
     Outbox,
+    AuditEntry,
   ],
   migrations: [
     { name: "0001-initial", class: Initial },
@@ -53,5 +57,6 @@ export const authSchema = {
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
     { name: "0006-trust", class: Trust },
+    { name: "0009-audit", class: Audit },
   ],
 };

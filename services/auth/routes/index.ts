@@ -5,6 +5,7 @@ import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.
 import { createAuthenticator } from "../authenticator.ts";
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
+import { auditRoutes } from "./audit/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { authenticateKeys } from "./authenticate-keys.ts";
 import { budgetRoutes } from "./budget/index.ts";
@@ -41,5 +42,6 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     organizationRoutes(context),
     projectRoutes(context),
     accessGroupRoutes(context),
+    auditRoutes(context),
   ];
 }

@@ -1,5 +1,6 @@
 import type { MigrationObject } from "@mikro-orm/core";
 import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
+import { auditSchema } from "#chassis/audit/schema.ts";
 import { guardAgainstHungQueries } from "#chassis/database/hung-query-guard.ts";
 import { migrate } from "#chassis/database/migrate.ts";
 import { OutageWatch, type WatchedPool } from "#chassis/database/outage-watch.ts";
@@ -35,6 +36,8 @@ export interface DatabaseOptions {
   readonly migrations: readonly MigrationObject[];
   /** Looks at the database before anything is written to it, the schema included. What it throws ends the opening. */
   readonly before?: (em: SqlEntityManager) => Promise<void>;
+  /** Whether its changes are recorded in the audit, whose schema is then there before its own. */
+  readonly audited?: boolean;
   readonly poolSize?: number;
   /** Limit of opening a connection or of waiting for a free one of the pool. */
   readonly connectTimeoutMs?: number;
@@ -57,13 +60,10 @@ const closeTimeoutMs = 5000;
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   if (!/^[a-z][a-z0-9_]*$/.test(options.schema)) throw new Error(`not a schema name: ${options.schema}`);
-  await migrate({
-    connection: connectionOptions(options, 2, 0),
-    schema: options.schema,
-    migrations: options.migrations,
-    before: options.before,
-    log: options.log,
-  });
+  const { log, before } = options;
+  for (const { schema, migrations } of options.audited === true ? [auditSchema, options] : [options]) {
+    await migrate({ connection: connectionOptions({ ...options, schema }, 2, 0), schema, migrations, before, log });
+  }
   return connectDatabase(options);
 }
 

@@ -6,6 +6,7 @@ import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { type HttpRule, http as httpOption } from "#gen/sluice/rest/v1/rest_pb.ts";
 import { adminCaller } from "../admin-caller.ts";
 import { callerModelsField, setCallerModels } from "../caller-models.ts";
+import { clientAddress } from "../client-address.ts";
 import type { EdgeContext } from "../context.ts";
 import type { HttpCall } from "../http-call.ts";
 import type { Route } from "../route-table.ts";
@@ -58,7 +59,8 @@ function toRoute(
     access: "key",
     paths: [path],
     groups: groupsOf(method, path),
-    handle: (call, principal) => transcode(context, { binding, method, rule, parameter }, call, principal),
+    handle: (call, principal) =>
+      transcode(context, { binding, method, rule, parameter, declared: methodAndPath }, call, principal),
   };
 }
 
@@ -76,13 +78,17 @@ interface Target {
   readonly binding: RestBinding;
   readonly method: DescMethodUnary;
   readonly rule: HttpRule;
+  /** Method and path, as they are declared. */
+  readonly declared: string;
   /** The field that the path holds. */
   readonly parameter: string | undefined;
 }
 
 async function transcode(context: EdgeContext, target: Target, call: HttpCall, principal: Principal): Promise<void> {
   const { binding, method, rule, parameter } = target;
-  const caller = adminCaller(principal, call.request.headers, call.request.socket.remoteAddress ?? "");
+  const { headers, socket } = call.request;
+  const address = clientAddress(context.config, headers, socket.remoteAddress);
+  const caller = adminCaller(principal, headers, { address, operation: target.declared });
   checkAccess(rule, caller);
   const input = await readRestInput(call, method.input);
   if (parameter !== undefined) input[parameter] = call.pathParameter;

@@ -15,12 +15,18 @@ import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { startTestEdge } from "../testing/scripted-mesh.ts";
 import { bindRest } from "./rest-binding.ts";
 
-const seen: { caller?: string; changedBy?: string | undefined; levels?: string | undefined } = {};
+const seen: {
+  caller?: string;
+  changedBy?: string | undefined;
+  operation?: string | undefined;
+  levels?: string | undefined;
+} = {};
 const keys = createLocalClient(KeyService, {
   getKeyInfo({ key }, { requestHeader }) {
     const caller = readCaller(requestHeader);
     seen.caller = caller?.keyId.slice(0, 8);
     seen.changedBy = caller?.changedBy;
+    seen.operation = caller?.operation;
     if (key === "missing") throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
     return create(GetKeyInfoResponseSchema, { key, info: { keyName: "sk-...abcd" } });
   },
@@ -63,6 +69,7 @@ for (const [name, transport] of Object.entries(transports)) {
     const { info } = await client.getKeyInfo({ key: "x" }, as("sk-virtual"));
     assert.equal(info?.keyName, "sk-...abcd");
     assert.equal(seen.changedBy, "a script");
+    assert.equal(seen.operation, `/${KeyService.typeName}/GetKeyInfo`);
     assert.equal((await refusal(client.getKeyInfo({ key: "missing" }, as("sk-virtual"))))[0], Reason.NOT_FOUND);
     assert.deepEqual(await refusal(client.generateKey({}, as("sk-virtual"))), [
       Reason.PERMISSION_DENIED,

@@ -41,9 +41,9 @@ function forward(parts: RpcParts, binding: RestBinding, method: DescMethodUnary,
   return async (request: Message, handler: HandlerContext): Promise<Message> => {
     const headers: IncomingHttpHeaders = Object.fromEntries(handler.requestHeader);
     try {
-      const { principal, address } = await admitRpc(parts, handler, headers);
+      const { principal, path, address } = await admitRpc(parts, handler, headers);
       checkRoute(principal, { path: template, routeName: template, groups });
-      const caller = adminCaller(principal, headers, address);
+      const caller = adminCaller(principal, headers, { address, operation: path });
       checkAccess(rule, caller);
       setCallerModels(method.input, request, principal);
       return await binding.call(method, request, {

@@ -89,6 +89,25 @@ test("a request and an answer take LiteLLM's form", async () => {
   assert.deepEqual(body.models, ["gpt-4o"]);
 });
 
+test("the service is told by which call, on whose behalf and from where; a proxy's word counts where it is trusted", async () => {
+  const callers: (readonly (string | undefined)[])[] = [];
+  const keys = createLocalClient(KeyService, {
+    getKeyInfo(_, { requestHeader }) {
+      const caller = readCaller(requestHeader);
+      callers.push([caller?.operation, caller?.changedBy, caller?.address]);
+      return create(GetKeyInfoResponseSchema, {});
+    },
+  });
+  const headers = { "x-forwarded-for": "10.1.2.3, 10.9.9.9", "litellm-changed-by": "a script" };
+  for (const trustForwardedFor of [true, false]) {
+    const own = await startTestEdge({ rest: [bindRest(KeyService, keys)], config: { trustForwardedFor } });
+    await send(`${own.url}/key/info?key=x`, { headers: { authorization: "Bearer sk-master", ...headers } });
+    await own.stop();
+  }
+  assert.deepEqual(callers[0], ["GET /key/info", "a script", "10.1.2.3"]);
+  assert.match(callers[1]?.[2] ?? "", /127\.0\.0\.1$/);
+});
+
 test("wrong types, unbuilt fields and the service's refusals name the field", async () => {
   const cases: [body: unknown, status: number, param: string | null, message: RegExp][] = [
     [{ max_budget: "lots" }, 400, "max_budget", /a number of US dollars/],

@@ -1,18 +1,13 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { ConfigurationError, type Environment } from "#chassis/environment.ts";
+import type { Environment } from "#chassis/environment.ts";
 import { errorText } from "#chassis/log.ts";
 import { createSealer, type KeyedSealer, type SealedValue } from "#chassis/sealing.ts";
-import { givenSealers, unwrap } from "#chassis/wrapping.ts";
-import { authSchema } from "../../auth/db/schema.ts";
-import { checkKeyring, readWrappings } from "../../auth/keyring.ts";
+import { givenSealers } from "#chassis/wrapping.ts";
 import { sealedValues as authValues } from "../../auth/sealed-values.ts";
 import { routerSchema } from "../../router/db/schema.ts";
 import { sealedValues as routerValues } from "../../router/models/sealed-values.ts";
 import { explain } from "../main-process.ts";
-import { findMasterKey } from "../master-key.ts";
-import { givenKeys } from "../trust.ts";
 import { type CommandContext, withStoredData } from "./command.ts";
+import { openStoredKey } from "./stored-key.ts";
 
 /** What was found. */
 export interface Verification {
@@ -23,17 +18,9 @@ export interface Verification {
 }
 
 /** Opens everything that is stored sealed, with the keys of this environment, and changes nothing of it. */
-export async function verifySecrets({ file, config, state, log }: CommandContext): Promise<Verification> {
-  const dataDir = existsSync(join(config.dataDir, "master.key")) ? config.dataDir : undefined;
-  const given = givenKeys(file.env, findMasterKey(file.env, file.masterKey, dataDir));
-  const clock = Date.now;
-  const auth = await state.database({ ...authSchema, before: (em) => checkKeyring(em, { given, log, clock }) });
-  const router = await state.database(routerSchema);
-  const wrappings = await readWrappings(auth.em(), new Date(clock()));
-  const unwrapped = unwrap(wrappings, given);
-  if (unwrapped === undefined)
-    throw new ConfigurationError("There is no keyring: no gateway was started on this database.");
-  const key = createSealer(unwrapped.key);
+export async function verifySecrets(context: CommandContext): Promise<Verification> {
+  const { key, wrappings, given, auth } = await openStoredKey(context);
+  const router = await context.state.database(routerSchema);
   const result = { counts: new Map<string, number>(), failures: [] as string[] };
   const count = (kind: string, failure: string | undefined) => {
     result.counts.set(kind, (result.counts.get(kind) ?? 0) + 1);

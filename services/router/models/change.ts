@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import { setActor } from "#chassis/audit/actor.ts";
 import { nameOf } from "#chassis/authorship.ts";
 import { databaseError } from "#chassis/database/database.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
@@ -33,6 +34,7 @@ export async function change<T>(
   const { database } = sync;
   const { revision, outcome } = await database
     .transaction(async (em) => {
+      await setActor(em, caller);
       const [state] = await em.execute<{ revision: string }[]>(
         "update router.state set revision = revision + 1 returning revision",
       );

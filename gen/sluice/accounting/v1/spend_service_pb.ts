@@ -346,7 +346,8 @@ export const SpendService: GenService<{
     output: typeof GetSpendResponseSchema;
   },
   /**
-   * Sets what a scope has spent in its current budget window. Idempotent. Calls in flight are charged on top of it.
+   * Sets what a scope has spent in its current budget window. Idempotent. Calls in flight are charged on top of it. With
+   * an administrator as the caller it leaves an entry in the audit.
    *
    * @generated from rpc sluice.accounting.v1.SpendService.SetSpend
    */

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sluice/rest/v1/caller.proto.
  */
 export const file_sluice_rest_v1_caller: GenFile = /*@__PURE__*/
-  fileDesc("ChtzbHVpY2UvcmVzdC92MS9jYWxsZXIucHJvdG8SDnNsdWljZS5yZXN0LnYxIuMBCgtBZG1pbkNhbGxlchIOCgZrZXlfaWQYASABKAkSIwoFcm9sZXMYAiADKA4yFC5zbHVpY2UucmVzdC52MS5Sb2xlEg8KB3VzZXJfaWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIQCgh0ZWFtX2lkcxgFIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgGIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGAcgAygJEg4KBm1hc3RlchgIIAEoCBIPCgdhZGRyZXNzGAkgASgJEhIKCmNoYW5nZWRfYnkYCiABKAkiOwoMQ2FsbGVyTW9kZWxzEisKBmxldmVscxgBIAMoCzIbLnNsdWljZS5yZXN0LnYxLk1vZGVsQWNjZXNzIiwKC01vZGVsQWNjZXNzEg0KBWxldmVsGAEgASgJEg4KBm1vZGVscxgCIAMoCSq9AQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASFAoQUk9MRV9QUk9YWV9BRE1JThABEhsKF1JPTEVfUFJPWFlfQURNSU5fVklFV0VSEAISEgoOUk9MRV9PUkdfQURNSU4QAxITCg9ST0xFX1RFQU1fQURNSU4QBBIWChJST0xFX0lOVEVSTkFMX1VTRVIQBRIdChlST0xFX0lOVEVSTkFMX1VTRVJfVklFV0VSEAYSDAoIUk9MRV9LRVkQB2IGcHJvdG8z");
+  fileDesc("ChtzbHVpY2UvcmVzdC92MS9jYWxsZXIucHJvdG8SDnNsdWljZS5yZXN0LnYxIvYBCgtBZG1pbkNhbGxlchIOCgZrZXlfaWQYASABKAkSIwoFcm9sZXMYAiADKA4yFC5zbHVpY2UucmVzdC52MS5Sb2xlEg8KB3VzZXJfaWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIQCgh0ZWFtX2lkcxgFIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgGIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGAcgAygJEg4KBm1hc3RlchgIIAEoCBIPCgdhZGRyZXNzGAkgASgJEhIKCmNoYW5nZWRfYnkYCiABKAkSEQoJb3BlcmF0aW9uGAsgASgJIjsKDENhbGxlck1vZGVscxIrCgZsZXZlbHMYASADKAsyGy5zbHVpY2UucmVzdC52MS5Nb2RlbEFjY2VzcyIsCgtNb2RlbEFjY2VzcxINCgVsZXZlbBgBIAEoCRIOCgZtb2RlbHMYAiADKAkqvQEKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEhQKEFJPTEVfUFJPWFlfQURNSU4QARIbChdST0xFX1BST1hZX0FETUlOX1ZJRVdFUhACEhIKDlJPTEVfT1JHX0FETUlOEAMSEwoPUk9MRV9URUFNX0FETUlOEAQSFgoSUk9MRV9JTlRFUk5BTF9VU0VSEAUSHQoZUk9MRV9JTlRFUk5BTF9VU0VSX1ZJRVdFUhAGEgwKCFJPTEVfS0VZEAdiBnByb3RvMw");
 
 /**
  * AdminCaller is who calls an admin RPC, as the edge authenticated it. It travels in a request header of the mesh, under
@@ -88,6 +88,13 @@ export type AdminCaller = Message<"sluice.rest.v1.AdminCaller"> & {
    * @generated from field: string changed_by = 10;
    */
   changedBy: string;
+
+  /**
+   * What is called: method and path (`POST /key/block`), or the path of an RPC; for the audit.
+   *
+   * @generated from field: string operation = 11;
+   */
+  operation: string;
 };
 
 /**

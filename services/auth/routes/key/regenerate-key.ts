@@ -39,7 +39,7 @@ export function regenerateKey(context: RouteContext): ServiceImpl<typeof KeyServ
     await requirePossible(caller, keyId, hashKey(key));
     // All of accounting's part is done before: afterwards nothing may keep the answer, with the new key, from its caller.
     await copySpend(context, scopeOf.key(keyId), scope);
-    if (request.spend !== undefined) await setSpend(context, scope, request.spend);
+    if (request.spend !== undefined) await setSpend(context, caller, scope, request.spend);
     const spend = await spentByOne(context, scope);
     const until = graceUntil(request);
     const row = await change(context, caller, async (em) => {

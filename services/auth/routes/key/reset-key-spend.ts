@@ -26,7 +26,7 @@ export function resetKeySpend(context: RouteContext): ServiceImpl<typeof KeyServ
     });
     const { spent, resetsAt } = await spentByOne(context, scope);
     if (resetTo > spent) throw invalid("reset_to must not be above what the key has spent.");
-    const previousSpend = await setSpend(context, scope, resetTo);
+    const previousSpend = await setSpend(context, caller, scope, resetTo);
     const { limits } = readDoc(KeySettingsSchema, row.doc);
     return create(ResetKeySpendResponseSchema, {
       keyHash: keyId,

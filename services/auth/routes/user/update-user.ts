@@ -59,7 +59,7 @@ export async function applyUserUpdate(
     });
     return { result: changed, changed: [{ scope: scopeOf.user(changed.userId), action: "updated" }] };
   });
-  if (request.spend !== undefined) await setSpend(context, scopeOf.user(row.userId), request.spend);
+  if (request.spend !== undefined) await setSpend(context, caller, scopeOf.user(row.userId), request.spend);
   const data = await userView(context, context.database.em(), row);
   return create(UpdateUserResponseSchema, { userId: row.userId, data });
 }

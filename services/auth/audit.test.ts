@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { AuditEntry, type AuditEntryRow } from "#chassis/audit/entry.ts";
 import { verifyLog } from "#chassis/audit/verify-log.ts";
 import { createSealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
+import { ListAuditLogsRequestSchema } from "#gen/sluice/auth/v1/audit_service_pb.ts";
+import { auditFilter } from "./audit-filter.ts";
 import { readEnv } from "./config.ts";
 import { as, generate, master, now, type Setup, setUp } from "./testing/auth-fixture.ts";
 
@@ -81,6 +84,33 @@ for (const { name, url } of databases.all) {
     });
   });
 }
+
+test("a date is a day, which an end includes, or a moment", () => {
+  const cases: [text: string, end: string][] = [
+    ["2026-01-31", "$lt 2026-02-01T00:00:00.000Z"],
+    ["2026-01-31T12:00:00Z", "$lte 2026-01-31T12:00:00.000Z"],
+    ["2026-01-31 12:00", "$lte 2026-01-31T12:00:00.000Z"],
+    ["2026-01-31T12:00:00.5+02:00", "$lte 2026-01-31T10:00:00.500Z"],
+    ["2026-01-31T12:00:00 02:00", "$lte 2026-01-31T10:00:00.000Z"],
+  ];
+  for (const [endDate, expected] of cases) {
+    const filter = JSON.stringify(auditFilter(create(ListAuditLogsRequestSchema, { endDate })));
+    assert.equal(filter, JSON.stringify({ $and: [{ at: Object.fromEntries([expected.split(" ")]) }] }), endDate);
+  }
+  for (const startDate of [
+    "June",
+    "2026-02-31",
+    "2026-01-31T25:00",
+    "20260131",
+    "2026-01-31; drop",
+    "-1",
+    "2026-13-01",
+  ]) {
+    assert.throws(() => auditFilter(create(ListAuditLogsRequestSchema, { startDate })), /start_date/, startDate);
+  }
+  const odd = JSON.stringify(auditFilter(create(ListAuditLogsRequestSchema, { action: "constructor" })));
+  assert.equal(odd, '{"$and":[{"action":"constructor"}]}');
+});
 
 test("retention is a duration", () => {
   assert.equal(readEnv({ SLUICE_AUDIT_RETENTION: "365d" }).audit.retention, "365d");

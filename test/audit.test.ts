@@ -212,6 +212,8 @@ const steps: readonly Step[] = [
   ["POST /access_group/new", { access_group: "beta", model_ids: ["m1"] }, [`${model} updated`]],
   ["PUT /access_group/{access_group}/update", { model_ids: ["m2"] }, [`${model} updated`], "/access_group/beta/update"],
   ["DELETE /access_group/{access_group}/delete", undefined, [`${model} updated`], "/access_group/beta/delete"],
+  ["POST /model/block", { model_id: "m2" }, [`${model} blocked`]],
+  ["POST /model/unblock", { model_id: "m2" }, [`${model} unblocked`]],
   ["POST /model/delete", { id: "m1" }, [`${model} deleted`]],
   [
     "POST /credentials",

@@ -7,14 +7,14 @@ import { storedTable } from "./audit-view.ts";
 import { keyIdOf } from "./secret-key.ts";
 
 /** What LiteLLM's documentation calls the actions, beside their names. */
-const verbs: Readonly<Record<string, string>> = {
-  create: "created",
-  update: "updated",
-  delete: "deleted",
-  block: "blocked",
-  unblock: "unblocked",
-  rotate: "rotated",
-};
+const verbs: ReadonlyMap<string, string> = new Map([
+  ["create", "created"],
+  ["update", "updated"],
+  ["delete", "deleted"],
+  ["block", "blocked"],
+  ["unblock", "unblocked"],
+  ["rotate", "rotated"],
+]);
 
 const dayMs = 86_400_000;
 
@@ -24,7 +24,7 @@ export function auditFilter(request: ListAuditLogsRequest): FilterQuery<AuditEnt
   const all: FilterQuery<AuditEntryRow>[] = [];
   if (changedBy !== "") all.push({ changedBy });
   if (changedByApiKey !== "") all.push({ keyId: keyIdOf(changedByApiKey) });
-  if (action !== "") all.push({ action: verbs[action.toLowerCase()] ?? action.toLowerCase() });
+  if (action !== "") all.push({ action: verbs.get(action.toLowerCase()) ?? action.toLowerCase() });
   if (tableName !== "") all.push({ tableName: storedTable(tableName) });
   if (objectId !== "") all.push({ objectId });
   if (objectTeamId !== "") all.push(eitherSide("team_id", objectTeamId));
@@ -49,7 +49,7 @@ function readMoment(param: string, text: string): { readonly at: Date; readonly 
   if (text === "") return undefined;
   const isDay = dayForm.test(text);
   // A `+` of a query that was not escaped arrives as a space.
-  const iso = text.replace(" ", "T").replace(/ (?=\d{2}:?\d{2}$)/, "+");
+  const iso = text.replace(/^(\d{4}-\d{2}-\d{2}) /, "$1T").replace(/ (?=\d{2}:?\d{2}$)/, "+");
   const hasZone = /(Z|[+-]\d{2}:?\d{2})$/.test(iso.slice(10));
   const at = isDay || momentForm.test(iso) ? new Date(isDay || hasZone ? iso : `${iso}Z`) : new Date(Number.NaN);
   const isReal = !Number.isNaN(at.getTime()) && (!isDay || at.toISOString().startsWith(text));

@@ -114,6 +114,8 @@ async function rotateOne(context: RouteContext, keyId: string): Promise<void> {
   const key = mintKey(config.keyBytes);
   const newId = hashKey(key);
   try {
+    // What is stored is sealed under the keyring, and nothing else.
+    if (!keyring.isOpen) await keyring.refresh();
     // Outside of the transaction: accounting may be on the other side of the same database.
     await copySpend(context, scopeOf.key(keyId), scopeOf.key(newId));
     await change(context, scheduler, async (em) => {

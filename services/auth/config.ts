@@ -15,6 +15,8 @@ export interface AuthConfig {
   /** What it says about everybody else: `readTenancyRules`. */
   readonly tenancyRules: TenancyRules;
   readonly rotation: RotationConfig;
+  /** How long the spend of what was deleted is kept, and how often it is looked at; milliseconds. */
+  readonly forgetting: { readonly keepMs: number; readonly intervalMs: number };
 }
 
 /** When keys are replaced that asked for it, and how long the old ones work on. */
@@ -36,6 +38,7 @@ export function readEnv(
     announceRetryMs: 1000,
     keyPolicy,
     tenancyRules,
+    forgetting: { keepMs: 30 * 86_400_000, intervalMs: 3_600_000 },
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

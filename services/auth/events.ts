@@ -11,6 +11,8 @@ export interface AuthTelemetry {
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
   /** The budget that `max_end_user_budget_id` names is not there: customers without limits have none. Told once. */
   customerBudgetMissing(budgetId: string): void;
+  /** Accounting has not forgotten yet what ended scopes have spent. */
+  forgettingFailed(error: unknown): void;
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
@@ -34,6 +36,8 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
       told.budgetMissing = true;
       log.error("the budget of max_end_user_budget_id is missing: customers are not limited", { budget_id: budgetId });
     },
+    forgettingFailed: (error) =>
+      log.warn("spend of what was deleted is not forgotten yet", { error: errorText(error) }),
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };

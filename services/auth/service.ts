@@ -1,6 +1,7 @@
 import type { HostedService } from "#chassis/service.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
+import { startForgetting } from "./forgetting.ts";
 import { startRotation } from "./key-rotation.ts";
 import { createAnnouncer } from "./outbox.ts";
 import { createRoutes } from "./routes/index.ts";
@@ -12,11 +13,12 @@ export function createAuthService(context: AuthContext): HostedService {
   void announcer.announce();
   const routeContext = { ...context, announcer, telemetry };
   const rotation = startRotation(routeContext);
+  const forgetting = startForgetting(routeContext);
   return {
     name: "auth",
     implementations: createRoutes(routeContext),
     async close() {
-      await rotation.stop();
+      await Promise.all([rotation.stop(), forgetting.stop()]);
       await announcer.close();
     },
   };

@@ -3,6 +3,8 @@ import {
   Budget,
   Customer,
   DeletedKey,
+  DeletedTeam,
+  EndedScope,
   Organization,
   OrganizationMember,
   Outbox,
@@ -16,6 +18,7 @@ import {
   WaitingKey,
 } from "./entities.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
+import { EndedThings } from "./migrations/ended-things.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
@@ -29,6 +32,8 @@ export const authSchema = {
     RetiredKey,
     WaitingKey,
     DeletedKey,
+    DeletedTeam,
+    EndedScope,
     User,
     Team,
     TeamMember,
@@ -47,5 +52,6 @@ export const authSchema = {
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
+    { name: "0009-ended-things", class: EndedThings },
   ],
 };

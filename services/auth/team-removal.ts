@@ -17,14 +17,14 @@ export async function removeTeams(
   const keys = await em.find(VirtualKey, ofTeams, { lockMode: LockMode.PESSIMISTIC_WRITE });
   await removeKeys(em, caller, keys, now);
   const members = await em.find(TeamMember, ofTeams);
+  const membersOf = Map.groupBy(members, ({ teamId }) => teamId);
   const teams = await em.find(Team, ofTeams);
   await em.insertMany(
     DeletedTeam,
     teams.map((team) => {
+      const own = membersOf.get(team.teamId) ?? [];
       const ids = (isAdmin: boolean) =>
-        members
-          .filter(({ teamId, role }) => teamId === team.teamId && (role === "admin") === isAdmin)
-          .map(({ userId }) => userId);
+        own.filter(({ role }) => (role === "admin") === isAdmin).map(({ userId }) => userId);
       const { teamId, teamAlias, organizationId, doc, createdAt, createdBy, updatedAt, updatedBy, version } = team;
       const row = { teamId, teamAlias, organizationId, doc, createdAt, createdBy, updatedAt, updatedBy, version };
       return { ...row, adminIds: ids(true), memberIds: ids(false), deletedAt: now, deletedBy: nameOf(caller) };

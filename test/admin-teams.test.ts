@@ -124,6 +124,9 @@ test("a new user's teams are ids, or ids with what holds there", async () => {
   }
   await ok("POST /user/delete", { user_ids: ["placed"] });
   await ok("POST /team/delete", { team_ids: ["t3"] });
+  const [deleted] = rows((await ok("GET /v2/team/list?status=deleted&team_id=t3", undefined)).teams);
+  has(deleted, { team_id: "t3", admins: [], spend: 0 });
+  assert.ok(Date.parse(String(deleted?.deleted_at)) > 0);
 });
 
 test("members, keys and spends of a team", async () => {

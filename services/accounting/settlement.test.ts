@@ -99,6 +99,25 @@ for (const backend of backends) {
       await assert.rejects(accounting.spend.copySpend({ fromScope: "key:from", toScope: "" }));
     });
 
+    test("scopes that ended are forgotten with those beneath them, unless somebody holds a lease of them", async () => {
+      const spent = ["team:end", "team:end|model:m", "team:end|window:1d", "team:end|b", "team:ending", "team:held"];
+      for (const scope of spent) await accounting.spend.setSpend({ scope, spentNanoUsd: 5n });
+      await lease(accounting, "o", { scope: "team:held", maxBudgetNanoUsd: 1000n }, { nanoUsd: 10n });
+      const forget = (...scopes: string[]) => replica.spend.forgetSpend({ scopes });
+      await forget("team:end", "team:held", "team:never there");
+      await forget();
+      const { spends } = await accounting.spend.getSpend({ scopes: spent });
+      assert.deepEqual(
+        spends.map(({ spentNanoUsd }) => spentNanoUsd),
+        [0n, 0n, 0n, 5n, 5n, 5n],
+      );
+      const limits = { scope: "team:end", maxBudgetNanoUsd: 100n };
+      await lease(accounting, "o", limits, { nanoUsd: 60n });
+      assert.equal((await spendOf(accounting, "team:end")).reserved, 60n);
+      await assert.rejects(forget(""));
+      await assert.rejects(forget(...Array.from({ length: 1001 }, (_, n) => `key:${n}`)));
+    });
+
     test("random batches of many scopes on two replicas at the same time add up, without a deadlock", async () => {
       const random = seededRandom(11);
       const scopes = ["key:a", "key:b", "team:c", "user:d", "team:e"];

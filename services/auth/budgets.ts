@@ -59,8 +59,8 @@ export async function requireBudget(em: SqlEntityManager, limits: Limits | undef
   throw gatewayError(Reason.INVALID_REQUEST, `There is no budget '${budgetId}'.`, { param: "budget_id" });
 }
 
-/** Tables whose documents have limits, with the columns of their ids. */
-const referrers = [
+/** Tables whose documents have limits, with the columns of their ids, and the scopes of their rows. */
+export const referrers = [
   ["virtual_key", "key_id", "key_id", (id: string) => scopeOf.key(id)],
   ["internal_user", "user_id", "user_id", (id: string) => scopeOf.user(id)],
   ["team", "team_id", "team_id", (id: string) => scopeOf.team(id)],

@@ -4,6 +4,7 @@ import { nameOf } from "#chassis/authorship.ts";
 import { databaseError } from "#chassis/database/database.ts";
 import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "./context.ts";
+import { noteEnded } from "./forgetting.ts";
 
 export { createdBy, nameOf, touch } from "#chassis/authorship.ts";
 
@@ -28,7 +29,7 @@ export interface ChangeResult<T> {
  * @throws what the work throws, and UNAVAILABLE where the database does not answer.
  */
 export async function change<T>(
-  { database, announcer, telemetry }: RouteContext,
+  { database, announcer, telemetry, clock }: RouteContext,
   caller: AdminCaller,
   work: (em: SqlEntityManager) => Promise<ChangeResult<T>>,
 ): Promise<T> {
@@ -41,6 +42,7 @@ export async function change<T>(
           em,
           outcome.changed.map(({ scope }) => scope),
         );
+        await noteEnded(em, outcome.changed, new Date(clock()));
       }
       return outcome;
     })

@@ -16,6 +16,8 @@ export interface AuthConfig {
   readonly tenancyRules: TenancyRules;
   readonly rotation: RotationConfig;
   readonly audit: AuditConfig;
+  /** How long the spend of what was deleted is kept, and how often it is looked at; milliseconds. */
+  readonly forgetting: { readonly keepMs: number; readonly intervalMs: number };
 }
 
 /** How the audit is kept. */
@@ -47,6 +49,7 @@ export function readEnv(
     announceRetryMs: 1000,
     keyPolicy,
     tenancyRules,
+    forgetting: { keepMs: 30 * 86_400_000, intervalMs: 3_600_000 },
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

@@ -15,6 +15,8 @@ export interface AuthTelemetry {
   auditAnchored(seq: bigint, hash: string): void;
   auditTrimmed(rows: number, upTo: bigint): void;
   auditKeepingFailed(error: unknown): void;
+  /** Accounting has not forgotten yet what ended scopes have spent. */
+  forgettingFailed(error: unknown): void;
   announcementFailed(error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
@@ -45,6 +47,8 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
     auditAnchored: (seq, hash) => log.info("audit anchored", { seq: String(seq), hash }),
     auditTrimmed: (rows, upTo) => log.info("audit trimmed", { rows, upTo: String(upTo) }),
     auditKeepingFailed: (error) => log.warn("the audit is not anchored yet", { error: errorText(error) }),
+    forgettingFailed: (error) =>
+      log.warn("spend of what was deleted is not forgotten yet", { error: errorText(error) }),
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
     masterKeysUnread: (error) => log.warn("replaced master keys cannot be read", { error: errorText(error) }),
     masterKeyNotKept: (error) =>

@@ -145,6 +145,25 @@ for (const { name, url } of databases.all) {
     await Promise.all([one.close(), two.close()]);
   });
 
+  test(`the list of keys is narrowed to those that have ended, or work on (${name})`, async () => {
+    const { keys, database, clock, close } = await setUp(url);
+    const t = `ending-${name}`;
+    await storeTeam(database, t);
+    const made = [];
+    for (const duration of ["1h", "2d", undefined]) made.push(await generate(keys, { teamId: t, duration }, master));
+    const [hour, days, always] = made.map(({ token }) => token);
+    clock.now += 86_400_000;
+    const list = async (expires: string, status = "") =>
+      hashes((await keys.listKeys({ teamId: t, expires, status }, master)).keys).toSorted();
+    assert.deepEqual(await list("expired"), [hour]);
+    assert.deepEqual(await list("active"), [days, always].toSorted());
+    await keys.deleteKeys({ keys: made.map(({ token }) => token) }, master);
+    assert.deepEqual(await list("expired", "deleted"), [hour]);
+    assert.deepEqual(await list("active", "deleted"), [days, always].toSorted());
+    await refused(keys.listKeys({ expires: "soon" }, master), Reason.INVALID_REQUEST, "expires");
+    await close();
+  });
+
   test(`the list of keys is cut into pages, narrowed and sorted (${name})`, async () => {
     const { keys, database, spent, close } = await setUp(url);
     const t = `list-${name}`;

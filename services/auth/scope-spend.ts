@@ -6,6 +6,8 @@ import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "./context.ts";
 
 const timeoutMs = 3000;
+/** Accounting looks through its whole ledger for it, and nobody waits. */
+const forgetTimeoutMs = 30_000;
 /** As many as one question to accounting may name. */
 const batchSize = 1000;
 
@@ -72,6 +74,11 @@ export async function copySpend({ spend }: RouteContext, fromScope: string, toSc
   } catch (cause) {
     throw gatewayError(Reason.UNAVAILABLE, "The spend cannot be moved now. Try again.", { retryAfterMs: 1000, cause });
   }
+}
+
+/** Has accounting forget what scopes, and those beneath them, have spent. @throws what accounting fails with. */
+export async function forgetSpend({ spend }: RouteContext, scopes: readonly string[]): Promise<void> {
+  await spend.forgetSpend({ scopes: [...scopes] }, { timeoutMs: forgetTimeoutMs });
 }
 
 const mostSpenders = 1000;

@@ -2,6 +2,7 @@ import type { HostedService } from "#chassis/service.ts";
 import { startAuditKeeping } from "./audit-keeper.ts";
 import type { AuthContext } from "./context.ts";
 import { createAuthTelemetry } from "./events.ts";
+import { startForgetting } from "./forgetting.ts";
 import { startRotation } from "./key-rotation.ts";
 import { watchMasterKeys } from "./master-key-watch.ts";
 import { createMasterKeys } from "./master-keys.ts";
@@ -18,12 +19,13 @@ export function createAuthService(context: AuthContext): HostedService {
   const rotation = startRotation(routeContext);
   const watch = watchMasterKeys(routeContext, context.events);
   const auditKeeping = startAuditKeeping(routeContext);
+  const forgetting = startForgetting(routeContext);
   return {
     name: "auth",
     implementations: createRoutes(routeContext),
     async close() {
       await watch.stop();
-      await rotation.stop();
+      await Promise.all([rotation.stop(), forgetting.stop()]);
       await announcer.close();
       await auditKeeping.stop();
     },

@@ -190,7 +190,10 @@ for (const { name, url } of databases.all) {
     }
     const search = async (request: object) => teams.searchTeams({ teamAlias: "alias", ...request }, master);
     const first = await search({ pageSize: 2, sortBy: "team_alias" });
-    assert.deepEqual([first.teams.map(({ teamId }) => teamId), first.total, first.totalPages], [[id(4), id(3)], 5, 3]);
+    assert.deepEqual(
+      [first.teams.map(({ team }) => team?.teamId), first.total, first.totalPages],
+      [[id(4), id(3)], 5, 3],
+    );
     assert.equal((await search({ search: "list-1_%" })).total, 1);
     assert.equal((await search({ search: "list-", searchTeamIdMatch: "prefix" })).total, 5);
     assert.equal((await search({ search: "list_", searchTeamIdMatch: "prefix" })).total, 0);
@@ -368,5 +371,42 @@ test("ids are unique, a stale version is a conflict, permissions are listed and 
   await refused(teams.addTeamMembers(king, master), Reason.INVALID_REQUEST, "role");
   await refused(teams.getTeamInfo({}, master), Reason.INVALID_REQUEST, "team_id");
   assert.deepEqual((await teams.listAvailableTeams({}, viewer)).teams, []);
+  await setup.close();
+});
+
+test("deleted teams are listed to those who read everything and to their organization's admins", async () => {
+  const [anyDatabase] = databases.all;
+  assert.ok(anyDatabase);
+  const setup = await setUp(anyDatabase.url);
+  const teams = setup.client(TeamService);
+  await storeOrganization(setup.database, "former");
+  for (const [teamId, organizationId] of [
+    ["gone-1", "former"],
+    ["gone-2", undefined],
+  ] as const) {
+    const settings = { teamAlias: `Gone ${teamId}`, organizationId, limits: { maxBudget: 5n } };
+    await teams.createTeam({ teamId, settings, members: ["anna"] }, master);
+  }
+  setup.spent.set("team:gone-1", 3n);
+  await teams.deleteTeams({ teamIds: ["gone-1", "gone-2"] }, master);
+  const list = async (request: object, options = master) => {
+    const { teams: found, total } = await teams.searchTeams({ status: "deleted", search: "gone", ...request }, options);
+    assert.equal(found.length, total);
+    return found;
+  };
+  const [first, second] = await list({ sortBy: "team_id" }, viewer);
+  assert.deepEqual([first?.team?.teamId, second?.team?.teamId], ["gone-1", "gone-2"]);
+  assert.deepEqual([first?.team?.spend, first?.team?.settings?.limits?.maxBudget], [3n, 5n]);
+  assert.deepEqual(first?.team?.members, ["anna"]);
+  assert.ok(first?.deletedAt && first.deletedBy);
+  assert.equal((await list({ organizationId: "default_organization" })).length, 1);
+  assert.equal((await list({ userId: "anna" })).length, 2);
+  assert.equal((await list({ userId: "bert" })).length, 0);
+  assert.deepEqual(
+    (await list({}, orgAdmin("former"))).map(({ team }) => team?.teamId),
+    ["gone-1"],
+  );
+  assert.equal((await list({}, person("anna", ["gone-1"]))).length, 0);
+  await refused(teams.searchTeams({ status: "all" }, master), Reason.INVALID_REQUEST, "status");
   await setup.close();
 });

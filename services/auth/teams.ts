@@ -21,12 +21,15 @@ export const teamKind: Kind<TeamRow, typeof TeamSettingsSchema> = {
 
 const emptyObject = Buffer.from("{}");
 
-export function teamSettings({ doc }: TeamRow): TeamSettings {
+export function teamSettings({ doc }: Pick<TeamRow, "doc">): TeamSettings {
   return readDoc(TeamSettingsSchema, doc);
 }
 
+/** What a team and a deleted one have. */
+type SeenTeam = Pick<TeamRow, "teamId" | "doc" | "createdAt" | "updatedAt" | "version">;
+
 /** A team as an administrator sees it. */
-export function teamView(row: TeamRow, places: readonly TeamPlace[], { spent, resetsAt }: WindowSpend): TeamMessage {
+export function teamView(row: SeenTeam, places: readonly TeamPlace[], { spent, resetsAt }: WindowSpend): TeamMessage {
   const settings = teamSettings(row);
   settings.metadata ??= emptyObject;
   settings.blocked ??= false;

@@ -78,6 +78,23 @@ export async function readLedgersUnder(em: SqlEntityManager, scope: string): Pro
   return new Map(found.map((row) => [row.scope, toLedger(row)]));
 }
 
+/**
+ * Deletes the ledgers of scopes and of those beneath them, except where somebody works on one or holds a wallet. Whoever
+ * finds a ledger missing makes a new one.
+ */
+export async function deleteLedgers(em: SqlEntityManager, scopes: readonly string[], nowMs: number): Promise<void> {
+  await rows(
+    em,
+    `delete from accounting.ledger where scope in (
+       select scope from accounting.ledger as l
+       where regexp_replace(scope, '[|](window|model):.*$', '') = any($1::text[])
+         and not exists (select 1 from accounting.lease
+           where lease.scope = l.scope and expires_at > to_timestamp($2::double precision / 1000))
+       order by scope collate "C" for update of l skip locked)`,
+    [scopes, nowMs],
+  );
+}
+
 function toLedger(row: LedgerRow): Ledger {
   const window = { startMs: row.start_ms, endMs: row.end_ms ?? undefined };
   return { spent: BigInt(row.spent), window, duration: row.duration };

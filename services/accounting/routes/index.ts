@@ -7,6 +7,7 @@ import type { AccountingTelemetry } from "../events.ts";
 import { createLeaseDesk } from "../lease-desk.ts";
 import type { Notices } from "../notices.ts";
 import { copySpendRoute } from "./copy-spend.ts";
+import { forgetSpendRoute } from "./forget-spend.ts";
 import { getSpendRoute } from "./get-spend.ts";
 import { leaseRoute } from "./lease.ts";
 import { listSpendLogsRoute } from "./list-spend-logs.ts";
@@ -34,6 +35,7 @@ export function accountingRoutes(
       listSpenders: listSpendersRoute(context),
       setSpend: setSpendRoute(context, notices),
       copySpend: copySpendRoute(context, notices),
+      forgetSpend: forgetSpendRoute(context),
       listSpendLogs: listSpendLogsRoute(context),
     }),
   ];

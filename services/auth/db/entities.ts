@@ -139,6 +139,31 @@ export const Team = defineEntity({
 });
 export type TeamRow = InferEntity<typeof Team>;
 
+/** A team that was deleted, as it was then. */
+export const DeletedTeam = defineEntity({
+  name: "DeletedTeam",
+  tableName: "deleted_team",
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    teamId: p.text(),
+    teamAlias: p.text().nullable(),
+    organizationId: p.text().nullable(),
+    adminIds: p.array(),
+    memberIds: p.array(),
+    ...stored,
+    deletedAt: p.datetime(),
+    deletedBy: p.text(),
+  },
+});
+export type DeletedTeamRow = InferEntity<typeof DeletedTeam>;
+
+/** A scope that ended with what it belonged to: accounting is to forget it. */
+export const EndedScope = defineEntity({
+  name: "EndedScope",
+  tableName: "ended_scope",
+  properties: { scope: p.text().primary(), endedAt: p.datetime() },
+});
+
 /** A user's place in a team. Its document holds what the member may consume there. */
 export const TeamMember = defineEntity({
   name: "TeamMember",

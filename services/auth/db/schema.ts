@@ -4,6 +4,8 @@ import {
   Budget,
   Customer,
   DeletedKey,
+  DeletedTeam,
+  EndedScope,
   KeyWrapping,
   MasterKeyRotation,
   Organization,
@@ -20,6 +22,7 @@ import {
 } from "./entities.ts";
 import { Audit } from "./migrations/audit.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
+import { EndedThings } from "./migrations/ended-things.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
@@ -35,6 +38,8 @@ export const authSchema = {
     RetiredKey,
     WaitingKey,
     DeletedKey,
+    DeletedTeam,
+    EndedScope,
     KeyWrapping,
     MasterKeyRotation,
     User,
@@ -57,6 +62,7 @@ export const authSchema = {
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
     { name: "0006-trust", class: Trust },
-    { name: "0009-audit", class: Audit },
+    { name: "0007-ended-things", class: EndedThings },
+    { name: "0008-audit", class: Audit },
   ],
 };

@@ -10,7 +10,6 @@ export interface WatchedPool extends PgPool {
 interface ProbeClient {
   connect(): Promise<unknown>;
   query(sql: string): Promise<unknown>;
-  end(): Promise<void>;
   on(event: "error", listener: () => void): unknown;
   readonly connection: { readonly stream: { destroy(): void } };
 }

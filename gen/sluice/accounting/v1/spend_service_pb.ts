@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/accounting/v1/spend_service.proto.
  */
 export const file_sluice_accounting_v1_spend_service: GenFile = /*@__PURE__*/
-  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIi0KEFNldFNwZW5kUmVzcG9uc2USGQoRcHJldmlvdXNfbmFub191c2QYASABKAMiMgoTTGlzdFNwZW5kZXJzUmVxdWVzdBIMCgRraW5kGAEgASgJEg0KBWxpbWl0GAIgASgNIkgKFExpc3RTcGVuZGVyc1Jlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoQQ29weVNwZW5kUmVxdWVzdBISCgpmcm9tX3Njb3BlGAEgASgJEhAKCHRvX3Njb3BlGAIgASgJIhMKEUNvcHlTcGVuZFJlc3BvbnNlIrYBChRMaXN0U3BlbmRMb2dzUmVxdWVzdBIPCgdhcGlfa2V5GAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCRISCgpzdGFydF9kYXRlGAQgASgJEhAKCGVuZF9kYXRlGAUgASgJEhYKCXN1bW1hcml6ZRgGIAEoCEgAiAEBEhIKBWxpbWl0GAcgASgNSAGIAQFCDAoKX3N1bW1hcml6ZUIICgZfbGltaXQiLQoVTGlzdFNwZW5kTG9nc1Jlc3BvbnNlEhQKBGxvZ3MYASABKAxCBrK7GAIIAjKiBAoMU3BlbmRTZXJ2aWNlEl4KCEdldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuR2V0U3BlbmRSZXNwb25zZSIDkAIBElkKCFNldFNwZW5kEiUuc2x1aWNlLmFjY291bnRpbmcudjEuU2V0U3BlbmRSZXF1ZXN0GiYuc2x1aWNlLmFjY291bnRpbmcudjEuU2V0U3BlbmRSZXNwb25zZRJqCgxMaXN0U3BlbmRlcnMSKS5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRlcnNSZXF1ZXN0Giouc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kZXJzUmVzcG9uc2UiA5ACARJcCglDb3B5U3BlbmQSJi5zbHVpY2UuYWNjb3VudGluZy52MS5Db3B5U3BlbmRSZXF1ZXN0Gicuc2x1aWNlLmFjY291bnRpbmcudjEuQ29weVNwZW5kUmVzcG9uc2USjAEKDUxpc3RTcGVuZExvZ3MSKi5zbHVpY2UuYWNjb3VudGluZy52MS5MaXN0U3BlbmRMb2dzUmVxdWVzdBorLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZExvZ3NSZXNwb25zZSIikAIBqrsYGwoPR0VUIC9zcGVuZC9sb2dzEgIBAiIEbG9nc2IGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
+  fileDesc("CihzbHVpY2UvYWNjb3VudGluZy92MS9zcGVuZF9zZXJ2aWNlLnByb3RvEhRzbHVpY2UuYWNjb3VudGluZy52MSIhCg9HZXRTcGVuZFJlcXVlc3QSDgoGc2NvcGVzGAEgAygJIn0KClNjb3BlU3BlbmQSDQoFc2NvcGUYASABKAkSFgoOc3BlbnRfbmFub191c2QYAiABKAMSGQoRcmVzZXJ2ZWRfbmFub191c2QYAyABKAMSLQoJcmVzZXRzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChBHZXRTcGVuZFJlc3BvbnNlEjAKBnNwZW5kcxgBIAMoCzIgLnNsdWljZS5hY2NvdW50aW5nLnYxLlNjb3BlU3BlbmQiOAoPU2V0U3BlbmRSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhYKDnNwZW50X25hbm9fdXNkGAIgASgDIiQKEkZvcmdldFNwZW5kUmVxdWVzdBIOCgZzY29wZXMYASADKAkiFQoTRm9yZ2V0U3BlbmRSZXNwb25zZSItChBTZXRTcGVuZFJlc3BvbnNlEhkKEXByZXZpb3VzX25hbm9fdXNkGAEgASgDIjIKE0xpc3RTcGVuZGVyc1JlcXVlc3QSDAoEa2luZBgBIAEoCRINCgVsaW1pdBgCIAEoDSJIChRMaXN0U3BlbmRlcnNSZXNwb25zZRIwCgZzcGVuZHMYASADKAsyIC5zbHVpY2UuYWNjb3VudGluZy52MS5TY29wZVNwZW5kIjgKEENvcHlTcGVuZFJlcXVlc3QSEgoKZnJvbV9zY29wZRgBIAEoCRIQCgh0b19zY29wZRgCIAEoCSITChFDb3B5U3BlbmRSZXNwb25zZSK2AQoUTGlzdFNwZW5kTG9nc1JlcXVlc3QSDwoHYXBpX2tleRgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkSEgoKc3RhcnRfZGF0ZRgEIAEoCRIQCghlbmRfZGF0ZRgFIAEoCRIWCglzdW1tYXJpemUYBiABKAhIAIgBARISCgVsaW1pdBgHIAEoDUgBiAEBQgwKCl9zdW1tYXJpemVCCAoGX2xpbWl0Ii0KFUxpc3RTcGVuZExvZ3NSZXNwb25zZRIUCgRsb2dzGAEgASgMQgayuxgCCAIyhgUKDFNwZW5kU2VydmljZRJeCghHZXRTcGVuZBIlLnNsdWljZS5hY2NvdW50aW5nLnYxLkdldFNwZW5kUmVxdWVzdBomLnNsdWljZS5hY2NvdW50aW5nLnYxLkdldFNwZW5kUmVzcG9uc2UiA5ACARJZCghTZXRTcGVuZBIlLnNsdWljZS5hY2NvdW50aW5nLnYxLlNldFNwZW5kUmVxdWVzdBomLnNsdWljZS5hY2NvdW50aW5nLnYxLlNldFNwZW5kUmVzcG9uc2USagoMTGlzdFNwZW5kZXJzEikuc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kZXJzUmVxdWVzdBoqLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZGVyc1Jlc3BvbnNlIgOQAgESXAoJQ29weVNwZW5kEiYuc2x1aWNlLmFjY291bnRpbmcudjEuQ29weVNwZW5kUmVxdWVzdBonLnNsdWljZS5hY2NvdW50aW5nLnYxLkNvcHlTcGVuZFJlc3BvbnNlEmIKC0ZvcmdldFNwZW5kEiguc2x1aWNlLmFjY291bnRpbmcudjEuRm9yZ2V0U3BlbmRSZXF1ZXN0Gikuc2x1aWNlLmFjY291bnRpbmcudjEuRm9yZ2V0U3BlbmRSZXNwb25zZRKMAQoNTGlzdFNwZW5kTG9ncxIqLnNsdWljZS5hY2NvdW50aW5nLnYxLkxpc3RTcGVuZExvZ3NSZXF1ZXN0Gisuc2x1aWNlLmFjY291bnRpbmcudjEuTGlzdFNwZW5kTG9nc1Jlc3BvbnNlIiKQAgGquxgbCg9HRVQgL3NwZW5kL2xvZ3MSAgECIgRsb2dzYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_rest_v1_rest]);
 
 /**
  * GetSpendRequest names scopes.
@@ -128,6 +128,42 @@ export const SetSpendRequestSchema: GenMessage<SetSpendRequest> = /*@__PURE__*/
   messageDesc(file_sluice_accounting_v1_spend_service, 3);
 
 /**
+ * ForgetSpendRequest names scopes.
+ *
+ * @generated from message sluice.accounting.v1.ForgetSpendRequest
+ */
+export type ForgetSpendRequest = Message<"sluice.accounting.v1.ForgetSpendRequest"> & {
+  /**
+   * The scopes, at most 1000.
+   *
+   * @generated from field: repeated string scopes = 1;
+   */
+  scopes: string[];
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ForgetSpendRequest.
+ * Use `create(ForgetSpendRequestSchema)` to create a new message.
+ */
+export const ForgetSpendRequestSchema: GenMessage<ForgetSpendRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 4);
+
+/**
+ * ForgetSpendResponse is empty.
+ *
+ * @generated from message sluice.accounting.v1.ForgetSpendResponse
+ */
+export type ForgetSpendResponse = Message<"sluice.accounting.v1.ForgetSpendResponse"> & {
+};
+
+/**
+ * Describes the message sluice.accounting.v1.ForgetSpendResponse.
+ * Use `create(ForgetSpendResponseSchema)` to create a new message.
+ */
+export const ForgetSpendResponseSchema: GenMessage<ForgetSpendResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_accounting_v1_spend_service, 5);
+
+/**
  * SetSpendResponse says what was there before.
  *
  * @generated from message sluice.accounting.v1.SetSpendResponse
@@ -146,7 +182,7 @@ export type SetSpendResponse = Message<"sluice.accounting.v1.SetSpendResponse"> 
  * Use `create(SetSpendResponseSchema)` to create a new message.
  */
 export const SetSpendResponseSchema: GenMessage<SetSpendResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 4);
+  messageDesc(file_sluice_accounting_v1_spend_service, 6);
 
 /**
  * ListSpendersRequest names a kind of scopes.
@@ -174,7 +210,7 @@ export type ListSpendersRequest = Message<"sluice.accounting.v1.ListSpendersRequ
  * Use `create(ListSpendersRequestSchema)` to create a new message.
  */
 export const ListSpendersRequestSchema: GenMessage<ListSpendersRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 5);
+  messageDesc(file_sluice_accounting_v1_spend_service, 7);
 
 /**
  * ListSpendersResponse holds the scopes. What is reserved is not told.
@@ -195,7 +231,7 @@ export type ListSpendersResponse = Message<"sluice.accounting.v1.ListSpendersRes
  * Use `create(ListSpendersResponseSchema)` to create a new message.
  */
 export const ListSpendersResponseSchema: GenMessage<ListSpendersResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 6);
+  messageDesc(file_sluice_accounting_v1_spend_service, 8);
 
 /**
  * CopySpendRequest names two scopes.
@@ -223,7 +259,7 @@ export type CopySpendRequest = Message<"sluice.accounting.v1.CopySpendRequest"> 
  * Use `create(CopySpendRequestSchema)` to create a new message.
  */
 export const CopySpendRequestSchema: GenMessage<CopySpendRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 7);
+  messageDesc(file_sluice_accounting_v1_spend_service, 9);
 
 /**
  * CopySpendResponse is empty: the spend was copied.
@@ -238,7 +274,7 @@ export type CopySpendResponse = Message<"sluice.accounting.v1.CopySpendResponse"
  * Use `create(CopySpendResponseSchema)` to create a new message.
  */
 export const CopySpendResponseSchema: GenMessage<CopySpendResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 8);
+  messageDesc(file_sluice_accounting_v1_spend_service, 10);
 
 /**
  * ListSpendLogsRequest selects recorded calls. Every field that is set narrows the answer.
@@ -301,7 +337,7 @@ export type ListSpendLogsRequest = Message<"sluice.accounting.v1.ListSpendLogsRe
  * Use `create(ListSpendLogsRequestSchema)` to create a new message.
  */
 export const ListSpendLogsRequestSchema: GenMessage<ListSpendLogsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 9);
+  messageDesc(file_sluice_accounting_v1_spend_service, 11);
 
 /**
  * ListSpendLogsResponse holds the answer in LiteLLM's form, whose keys depend on the data.
@@ -327,7 +363,7 @@ export type ListSpendLogsResponse = Message<"sluice.accounting.v1.ListSpendLogsR
  * Use `create(ListSpendLogsResponseSchema)` to create a new message.
  */
 export const ListSpendLogsResponseSchema: GenMessage<ListSpendLogsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_accounting_v1_spend_service, 10);
+  messageDesc(file_sluice_accounting_v1_spend_service, 12);
 
 /**
  * SpendService answers what was spent.
@@ -376,6 +412,17 @@ export const SpendService: GenService<{
     methodKind: "unary";
     input: typeof CopySpendRequestSchema;
     output: typeof CopySpendResponseSchema;
+  },
+  /**
+   * Forgets what scopes, and those beneath them, have spent: they start anew where they are charged again. Of a scope that
+   * somebody holds a lease of nothing is forgotten. The log of calls stays. Idempotent.
+   *
+   * @generated from rpc sluice.accounting.v1.SpendService.ForgetSpend
+   */
+  forgetSpend: {
+    methodKind: "unary";
+    input: typeof ForgetSpendRequestSchema;
+    output: typeof ForgetSpendResponseSchema;
   },
   /**
    * Lists recorded calls, newest first, or their sums per day. Admin only. Fails with INVALID_ARGUMENT where a date or

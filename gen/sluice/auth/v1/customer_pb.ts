@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/customer.proto.
  */
 export const file_sluice_auth_v1_customer: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zbHVpY2UvYXV0aC92MS9jdXN0b21lci5wcm90bxIOc2x1aWNlLmF1dGgudjEiggEKEEN1c3RvbWVyU2V0dGluZ3MSEgoFYWxpYXMYASABKAlIAIgBARIUCgdibG9ja2VkGAIgASgISAGIAQESLgoGbGltaXRzGAMgASgLMhYuc2x1aWNlLmF1dGgudjEuTGltaXRzQgayuxgCGAFCCAoGX2FsaWFzQgoKCF9ibG9ja2VkYgZwcm90bzM", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
+  fileDesc("Ch1zbHVpY2UvYXV0aC92MS9jdXN0b21lci5wcm90bxIOc2x1aWNlLmF1dGgudjEi0QEKEEN1c3RvbWVyU2V0dGluZ3MSEgoFYWxpYXMYASABKAlIAIgBARIUCgdibG9ja2VkGAIgASgISAGIAQESLgoGbGltaXRzGAMgASgLMhYuc2x1aWNlLmF1dGgudjEuTGltaXRzQgayuxgCGAE6Tbq7GEkaD2J1ZGdldF9yZXNldF9hdBoUYWxsb3dlZF9tb2RlbF9yZWdpb24aDWRlZmF1bHRfbW9kZWwaEW9iamVjdF9wZXJtaXNzaW9uQggKBl9hbGlhc0IKCghfYmxvY2tlZGIGcHJvdG8z", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
 
 /**
  * CustomerSettings is what an administrator decides about an end user, on whose behalf calls are made. The names are

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/tag.proto.
  */
 export const file_sluice_auth_v1_tag: GenFile = /*@__PURE__*/
-  fileDesc("ChhzbHVpY2UvYXV0aC92MS90YWcucHJvdG8SDnNsdWljZS5hdXRoLnYxIoABCgtUYWdTZXR0aW5ncxIhCgtkZXNjcmlwdGlvbhgBIAEoCUIHsrsYAyiAIEgAiAEBEg4KBm1vZGVscxgCIAMoCRIuCgZsaW1pdHMYAyABKAsyFi5zbHVpY2UuYXV0aC52MS5MaW1pdHNCBrK7GAIYAUIOCgxfZGVzY3JpcHRpb25iBnByb3RvMw", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
+  fileDesc("ChhzbHVpY2UvYXV0aC92MS90YWcucHJvdG8SDnNsdWljZS5hdXRoLnYxIpIBCgtUYWdTZXR0aW5ncxIhCgtkZXNjcmlwdGlvbhgBIAEoCUIHsrsYAyiAIEgAiAEBEg4KBm1vZGVscxgCIAMoCRIuCgZsaW1pdHMYAyABKAsyFi5zbHVpY2UuYXV0aC52MS5MaW1pdHNCBrK7GAIYAToQursYDBoKbW9kZWxfaW5mb0IOCgxfZGVzY3JpcHRpb25iBnByb3RvMw", [file_sluice_auth_v1_limits, file_sluice_rest_v1_rest]);
 
 /**
  * TagSettings is what an administrator decides about a tag. The names are LiteLLM's.

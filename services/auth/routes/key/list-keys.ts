@@ -54,7 +54,7 @@ export function listKeys(context: RouteContext): ServiceImpl<typeof KeyService>[
     const whole = expand || request.returnFullObject;
     try {
       const em = context.database.em();
-      const all = await conditions(em, caller, keys, request);
+      const all = await conditions(em, caller, keys, request, new Date(context.clock()));
       const { found, total } = await readKeyPage(em, keys, whole ? keys.id : "key_id", all, order, page);
       return create(ListKeysResponseSchema, {
         keys: whole ? await detailed(em, keys, found, expand) : found.map(hashOnly),
@@ -116,6 +116,7 @@ async function conditions(
   caller: AdminCaller,
   keys: KeyTable,
   request: ListKeysRequest,
+  now: Date,
 ): Promise<Condition[]> {
   const all: Condition[] = [];
   const narrow = (column: KeyColumn, value: string, compare = equal) => {
@@ -127,6 +128,7 @@ async function conditions(
   narrow("project_id", request.projectId);
   narrow("key_id", request.keyHash);
   narrow("key_alias", oneForm(request.keyAlias), compare);
+  if (request.expires !== "") all.push(expiry(keys, request, now));
   if (request.accessGroupId !== "") {
     const value = JSON.stringify({ accessGroupIds: [request.accessGroupId] });
     all.push({ sql: `${keys.column("doc")} @> ?::jsonb`, values: [value] });
@@ -135,6 +137,14 @@ async function conditions(
   const visible = await visibleKeys(em, caller, keys, request);
   if (visible !== undefined) all.push(anyOf(visible));
   return all;
+}
+
+/** A deleted key's moment is a text of JSON. */
+function expiry(keys: KeyTable, { expires }: ListKeysRequest, now: Date): Condition {
+  const column = `(${keys.column("expires_at")})::timestamptz`;
+  if (expires === "expired") return { sql: `${column} <= ?`, values: [now] };
+  if (expires === "active") return { sql: `(${column} is null or ${column} > ?)`, values: [now] };
+  throw invalid("expires", "must be expired, active, or absent");
 }
 
 /** Keys of the user that the request names, and those of its teams and its making where the request asks for them. */

@@ -16,11 +16,12 @@ import {
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type AdminCaller, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
-import { Team, TeamMember, type TeamRow } from "../../db/entities.ts";
+import { type DeletedTeamRow, Team, TeamMember, type TeamRow } from "../../db/entities.ts";
 import { beginning, containing, pagesOf, readOrder, readPage } from "../../page.ts";
 import { newestKeys, withContents } from "../../team-contents.ts";
 import { requireTeamRight } from "../../team-rights.ts";
-import { teamSettings, teamViews } from "../../teams.ts";
+import { deletedTeams, foundTeams } from "../../team-search.ts";
+import { teamSettings } from "../../teams.ts";
 
 const columns = {
   team_id: "teamId",
@@ -56,12 +57,20 @@ export function searchTeams(context: RouteContext): ServiceImpl<typeof TeamServi
     const page = readPage(request.page, request.pageSize, 10, 100);
     const usual = { by: "createdAt", order: "desc" } as const;
     const orderBy = readOrder(columns, "teamId", request.sortBy, request.sortOrder, usual);
+    const isDeleted = readStatus(request);
+    const options = { limit: page.limit, offset: page.offset, orderBy };
     try {
       const em = context.database.em();
-      const where = { $and: [...(await filtersOf(em, caller, request)), ...searched(request)] };
-      const [rows, total] = await em.findAndCount(Team, where, { limit: page.limit, offset: page.offset, orderBy });
+      const [teams, total] = isDeleted
+        ? await deletedTeams(context, em, deletedFilters(caller, request), options)
+        : await foundTeams(
+            context,
+            em,
+            { $and: [...(await filtersOf(em, caller, request)), ...searched(request)] },
+            options,
+          );
       return create(SearchTeamsResponseSchema, {
-        teams: await teamViews(context, em, rows),
+        teams: [...teams],
         total,
         page: page.page,
         pageSize: page.size,
@@ -71,6 +80,26 @@ export function searchTeams(context: RouteContext): ServiceImpl<typeof TeamServi
       throw databaseError(error);
     }
   };
+}
+
+function readStatus({ status }: SearchTeamsRequest): boolean {
+  if (status === "" || status === "deleted") return status === "deleted";
+  throw gatewayError(Reason.INVALID_REQUEST, "status must be deleted, or absent.", { param: "status" });
+}
+
+/** Of a deleted team only its organization's admins know more than nothing, beside those who read everything. */
+function deletedFilters(caller: AdminCaller, request: SearchTeamsRequest): FilterQuery<DeletedTeamRow> {
+  const { userId, organizationId } = request;
+  const filters: FilterQuery<DeletedTeamRow>[] = searched(request);
+  if (organizationId === noOrganization) filters.push({ organizationId: null });
+  else if (organizationId !== "") filters.push({ organizationId });
+  if (userId !== "") {
+    filters.push({ $or: [{ adminIds: { $contains: [userId] } }, { memberIds: { $contains: [userId] } }] });
+  }
+  if (!caller.roles.some((role) => readers.includes(role))) {
+    filters.push({ organizationId: { $in: caller.adminOrganizationIds } });
+  }
+  return { $and: filters };
 }
 
 /** Teams that the caller is in already are left out. */
@@ -121,13 +150,17 @@ async function teamsOf(em: SqlEntityManager, userId: string): Promise<string[]> 
   return (await em.find(TeamMember, { userId }, { fields: ["teamId"] })).map(({ teamId }) => teamId);
 }
 
-function searched({ teamId, teamAlias, search, searchTeamIdMatch }: SearchTeamsRequest): FilterQuery<TeamRow>[] {
+/** What a live team and a deleted one are searched by. */
+type Searched = ByName | { $or: ByName[] };
+type ByName = { teamId: string | { $like: string } } | { teamAlias: { $ilike: string } };
+
+function searched({ teamId, teamAlias, search, searchTeamIdMatch }: SearchTeamsRequest): Searched[] {
   if (!["", "exact", "prefix"].includes(searchTeamIdMatch)) {
     throw gatewayError(Reason.INVALID_REQUEST, "search_team_id_match must be exact or prefix.", {
       param: "search_team_id_match",
     });
   }
-  const filters: FilterQuery<TeamRow>[] = [];
+  const filters: Searched[] = [];
   if (teamId !== "") filters.push({ teamId });
   if (teamAlias !== "") filters.push({ teamAlias: { $ilike: containing(teamAlias) } });
   if (search !== "") {

@@ -4,7 +4,7 @@ import type { AdapterContext } from "./context.ts";
 import { createCredentialOpener } from "./credentials.ts";
 import { createAdapterEvents } from "./events.ts";
 import { createProviderLookup } from "./provider-lookup.ts";
-import { createProviders } from "./providers/index.ts";
+import { providerSources } from "./providers/index.ts";
 import { createPeerPool } from "./relay/peer-pool.ts";
 import { routes } from "./routes/index.ts";
 import { createUpstream } from "./upstream.ts";
@@ -17,7 +17,7 @@ export function createProviderAdapterService(context: AdapterContext): HostedSer
     name: "provider-adapter",
     implementations: routes({
       config: context.config,
-      providers: createProviderLookup(context.providers ?? createProviders()),
+      providers: createProviderLookup(context.providers ?? providerSources()),
       openCredential: createCredentialOpener(context.sealer),
       upstream,
       authorizers: createAuthorizers(Date.now),

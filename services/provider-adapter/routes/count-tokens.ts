@@ -22,7 +22,7 @@ export function countTokens(parts: InferParts) {
     if (request?.operation !== Operation.MESSAGES && request?.operation !== Operation.GENERATE_CONTENT) {
       throw gatewayError(Reason.OPERATION_UNSUPPORTED, "tokens are counted of messages and generateContent only");
     }
-    const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
+    const adapterCall = await readCall(parts, request);
     const { provider, call, target, inputTokens } = adapterCall;
     try {
       const count = target.mockResponse === undefined ? provider.countTokens?.(call) : undefined;

@@ -8,9 +8,9 @@ import type { InferParts } from "./infer.ts";
 
 /** Builds the request of a call and shows it. What an authorizer would add is shown as a masked header. */
 export function preview(parts: InferParts) {
-  return ({ call: request }: PreviewRequest): MessageInitShape<typeof PreviewResponseSchema> => {
+  return async ({ call: request }: PreviewRequest): Promise<MessageInitShape<typeof PreviewResponseSchema>> => {
     if (request === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call");
-    const { target, provider, call } = readCall(request, parts.providers, parts.openCredential, Date.now());
+    const { target, provider, call } = await readCall(parts, request);
     if (target.mockResponse !== undefined || provider.respondLocally?.(call) !== undefined) {
       throw gatewayError(Reason.OPERATION_UNSUPPORTED, `${provider.id} answers this call without an upstream`);
     }

@@ -21,6 +21,7 @@ export function completeOpenAiRow(row: WrittenOpenAiRow) {
     flattens_text: false,
     drops_message_names: false,
     knows_developer_role: true,
+    needs_media_bytes: false,
     keeps_cache_control: false,
     ...row,
     ...anyFields(row),

@@ -177,6 +177,8 @@ function chatFields({ pattern, field }: ReturnType<typeof kinds>) {
     drops_message_names: z.boolean().optional(),
     /** Whether a message may be a `developer`'s; else it becomes the `system`'s. */
     knows_developer_role: z.boolean().optional(),
+    /** Whether it takes images and files as bytes alone: what stands at a web address is fetched for it. */
+    needs_media_bytes: z.boolean().optional(),
     /** Whether `cache_control` marks may stand on the parts of a message. */
     keeps_cache_control: z.boolean().optional(),
     /** The field of an assistant message that gives the model its own reasoning back. */

@@ -228,6 +228,11 @@ export interface Provider {
    */
   readonly relays?: true;
   /**
+   * Whether the provider takes a file at this web address as bytes alone: the adapter fetches it before `begin` then, and
+   * puts it into the body. Absent where the provider fetches by itself, or takes no files.
+   */
+  needsBytes?(call: ProviderCall, address: URL): boolean;
+  /**
    * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
    * do what is asked.
    */

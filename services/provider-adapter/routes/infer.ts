@@ -10,6 +10,7 @@ import type { AdapterEvents } from "../events.ts";
 import { callError, withoutCredentials } from "../failure.ts";
 import { InferAnswer } from "../infer-answer.ts";
 import { playLocally } from "../local-answer.ts";
+import type { MediaFetcher } from "../media/media-fetcher.ts";
 import { type AdapterCall, type CallParts, readCall } from "../provider-call.ts";
 import type { PeerPool } from "../relay/peer-pool.ts";
 import { relay } from "../relay/relay.ts";
@@ -21,6 +22,7 @@ export interface InferParts extends CallParts {
   readonly config: AdapterConfig;
   readonly upstream: Upstream;
   readonly authorizers: Authorizers;
+  readonly media: MediaFetcher;
   readonly events: AdapterEvents;
   /** The way to services in other processes. */
   readonly peers: PeerPool;

@@ -35,6 +35,8 @@ export function createGeminiProvider(
   return {
     id: host.id,
     takesGenerateContent: true,
+    // https://ai.google.dev/gemini-api/docs/file-input-methods: what is not encrypted is not fetched.
+    needsBytes: (_, { protocol }) => protocol === "http:",
     countTokens: (call) => createTokenCount(call, host, countBody),
     begin: (call) => begin(call, host, chatProvider, embeddings(call.model)),
     classifyError: (status, headers, body) => classifyGoogleError(host.id, status, headers, body),

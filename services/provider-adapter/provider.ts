@@ -214,8 +214,8 @@ export interface ChatUpstream {
 export interface Provider {
   readonly id: string;
   /**
-   * Whether `begin` and `countTokens` take GENERATE_CONTENT as it is. Where they do not, such calls come to them as chat
-   * completions.
+   * Whether `begin` and `countTokens` take GENERATE_CONTENT and EMBED_CONTENT as they are. Where they do not, such calls
+   * come to them as chat completions and as embeddings.
    */
   readonly takesGenerateContent?: boolean;
   /** What its chat completions take; plain OpenAI's where absent. */

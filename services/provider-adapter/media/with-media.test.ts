@@ -162,6 +162,15 @@ test("what cannot be fetched, may not be or is too much refuses the call", async
   }
 });
 
+test("a preview shows what is fetched", async () => {
+  upstream.answer(answer);
+  const target = { provider: "ollama_chat", model: "m", baseUrl: upstream.url };
+  const body = Buffer.from(JSON.stringify(chat(imageUrl(image))));
+  const call = { operation: Operation.CHAT_COMPLETIONS, body, contentType: "application/json", target };
+  const shown = await adapter.requests.preview({ call });
+  assert.match(Buffer.from(shown.body).toString(), new RegExp(`"images":\\["${png.replaceAll("+", "\\+")}"\\]`));
+});
+
 test("a count of tokens counts what is fetched", async () => {
   upstream.answer(answer);
   const before = upstream.requests.length;

@@ -42,7 +42,7 @@ function isPattern(source: string): boolean {
   }
 }
 
-/** What every provider has, however it speaks. */
+/** What every provider has, however it speaks. What a row leaves out, `complete-row.ts` fills in. */
 function anyFields({ variables, rowName, setting }: ReturnType<typeof kinds>) {
   return {
     /** The part of a model name before the slash. */

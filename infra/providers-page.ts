@@ -14,7 +14,7 @@ A model is named \`<provider>/<model>\`, here or in \`litellm_params.model\`. Th
 Any other server that speaks OpenAI's format: \`openai/<model>\` with \`api_base\`, or a row in the
 \`providers\` section of the configuration, see [configuration](configuration.md).
 
-Whatever can chat also answers to clients that speak Google's \`generateContent\`.
+Whatever can chat also answers to clients that speak Google's \`generateContent\`, whatever embeds to its \`embedContent\`.
 
 The key and the address of a deployment are \`api_key\` and \`api_base\` of its \`litellm_params\`, else the first of the
 variables that is set. A \`{name}\` in an address is the setting of that name.

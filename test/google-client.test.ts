@@ -70,6 +70,10 @@ function geminiResponse(parts: readonly object[], finishReason?: string) {
   return { candidates, usageMetadata, modelVersion: "gemini-2.5-flash-001", responseId: "resp-1" };
 }
 
+const embeddings = [
+  { object: "embedding", index: 0, embedding: [1, 2] },
+  { object: "embedding", index: 1, embedding: [3, 4] },
+];
 const geminiEvent = (response: object) => `data: ${JSON.stringify(response)}\r\n\r\n`;
 
 /** A provider that greets, asks for the weather where it is given tools, and is content with the result. */
@@ -77,6 +81,8 @@ function answerAs({ url, body }: RecordedRequest): ScriptedAnswer {
   const text = body.toString();
   if (/countTokens$/.test(url)) return jsonAnswer({ totalTokens: 21 });
   if (/count_tokens$/.test(url)) return jsonAnswer({ input_tokens: 22 });
+  if (url.endsWith(":batchEmbedContents")) return jsonAnswer({ embeddings: [{ values: [1, 2] }, { values: [3, 4] }] });
+  if (url.endsWith("/embeddings")) return jsonAnswer({ object: "list", data: embeddings, usage: { prompt_tokens: 2 } });
   const isGemini = url.includes("enerateContent");
   const dialect: Dialect = url.endsWith("/messages") ? "anthropic" : "openai";
   if (text.includes("please fail")) {
@@ -308,4 +314,32 @@ test("every answer has left its row", async () => {
   const succeeded = rows.filter((row) => row.usage_status === "success");
   assert.equal(succeeded.length, 3 * 7 + 3 + 1);
   assert.ok(succeeded.every((row) => row.cost_state === "priced"));
+});
+
+for (const model of ["gemini/gemini-embedding-001", "openai/text-embedding-3-small", "mock/echo"]) {
+  test(`Google's client embeds with ${model}`, async () => {
+    const config = { outputDimensionality: 2 };
+    const { embeddings: answered } = await google.models.embedContent({ model, contents: ["a", "b"], config });
+    assert.deepEqual(
+      answered?.map(({ values }) => values?.length),
+      [2, 2],
+    );
+    if (!model.startsWith("mock/")) assert.deepEqual(answered?.[1]?.values, [3, 4]);
+  });
+}
+
+test("one text is embedded without a batch, and a wrong request is Google's error", async () => {
+  const post = (body: object) =>
+    fetch(`${gateway.url}/v1beta/models/mock/echo:embedContent`, {
+      method: "POST",
+      headers: { "x-goog-api-key": key, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const answer = await post({ content: { parts: [{ text: "Hello" }] }, outputDimensionality: 3 });
+  assert.equal(answer.status, 200);
+  const told: { embedding?: { values?: number[] } } = JSON.parse(await answer.text());
+  assert.equal(told.embedding?.values?.length, 3);
+  const wrong = await post({ contents: "Hello" });
+  assert.equal(wrong.status, 400);
+  assert.match(await wrong.text(), /'content' must be an object.*INVALID_ARGUMENT/s);
 });

@@ -73,7 +73,7 @@ async function startSluice(): Promise<Gateway> {
     entry: "services/main.ts",
     dataDir: join(folder, "sluice"),
     masterKey: key,
-    env: { CONFIG_FILE_PATH: config },
+    env: { CONFIG_FILE_PATH: config, SLUICE_ALLOW_PRIVATE_MEDIA_URLS: "true" },
   });
   return { name: "sluice", url: gateway.url, key, stop: () => gateway.stop() };
 }

@@ -114,11 +114,13 @@ export class Answer {
     call.send(started?.status || 200, started?.contentType || "application/json", body, headers);
   }
 
-  /** The upstream's share is not known before the end, so the time from the call into the mesh stands for it. */
+  /** Where nobody told how long the upstream took to begin, the time from the call into the mesh stands for it. */
   #writeStreamHead(): void {
     const { call, events, request, uploadMs, array } = this.#options;
     const now = performance.now();
-    const own = this.#inferredAt - call.startedAt - uploadMs;
+    const toldUs = this.#started?.upstreamFirstPayloadUs ?? 0;
+    const upstreamMs = toldUs > 0 ? toldUs / 1000 : now - this.#inferredAt;
+    const ownMs = now - call.startedAt - uploadMs - upstreamMs;
     call.writeHead(this.#started?.status || 200, [
       "content-type",
       array === undefined ? this.#started?.contentType || "text/event-stream" : jsonArrayType,
@@ -127,7 +129,7 @@ export class Answer {
       "x-accel-buffering",
       "no",
       ...startedHeaders(this.#started),
-      ...serverTiming(own, now - this.#inferredAt),
+      ...serverTiming(ownMs, upstreamMs),
     ]);
     events.firstPayload(request.operation, this.#started, now - call.startedAt);
   }

@@ -30,6 +30,7 @@ export const operationNames: Readonly<Record<Operation, string>> = {
   [Operation.EMBEDDINGS]: "embeddings",
   [Operation.RERANK]: "rerank",
   [Operation.GENERATE_CONTENT]: "generate_content",
+  [Operation.EMBED_CONTENT]: "embeddings",
 };
 
 export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {

@@ -3,6 +3,12 @@ import { invalidRequest, isObject, type JsonObject } from "./body-json.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const maxUint32 = 0xffff_ffff;
+/** Vectors and ranks are no tokens. */
+const withoutOutput: ReadonlySet<Operation> = new Set([
+  Operation.EMBEDDINGS,
+  Operation.RERANK,
+  Operation.EMBED_CONTENT,
+]);
 
 /** Members that become input tokens, of all dialects. */
 const inputNames = [
@@ -41,12 +47,11 @@ function outputLimitNames(operation: Operation): readonly string[] {
 export function readShape(operation: Operation, given: JsonObject): Shape {
   const body = operation === Operation.GENERATE_CONTENT ? googleRequest(given) : given;
   checkInput(operation, body);
-  const isRerank = operation === Operation.RERANK;
   const shape: Shape = {
     $typeName: ShapeSchema.typeName,
-    inputTokens: Math.min(isRerank ? rerankTokens(body) : inputTokens(body), maxUint32),
+    inputTokens: Math.min(inputTokens(operation, body), maxUint32),
     choices: readChoices(operation, body),
-    searchUnits: isRerank ? searchUnits(body) : 0,
+    searchUnits: operation === Operation.RERANK ? searchUnits(body) : 0,
   };
   const limit = readOutputLimit(operation, body);
   if (limit !== undefined) shape.maxOutputTokens = limit;
@@ -70,7 +75,9 @@ function googleConfig(body: JsonObject): JsonObject {
   return config;
 }
 
-function inputTokens(body: JsonObject): number {
+function inputTokens(operation: Operation, body: JsonObject): number {
+  if (operation === Operation.RERANK) return rerankTokens(body);
+  if (operation === Operation.EMBED_CONTENT) return estimateTokens(body.requests ?? body.content);
   let tokens = 0;
   for (const name of inputNames) {
     if (body[name] !== undefined) tokens += estimateTokens(body[name]);
@@ -101,6 +108,9 @@ function checkInput(operation: Operation, body: JsonObject): void {
     case Operation.EMBEDDINGS:
       checkPresent(body, "input");
       break;
+    case Operation.EMBED_CONTENT:
+      checkEmbedContent(body);
+      break;
     case Operation.RERANK:
       checkRerank(body);
       break;
@@ -128,6 +138,15 @@ function checkContents(contents: unknown): void {
   const list = Array.isArray(contents) ? contents : [contents];
   const wrong = list.findIndex((content) => !isObject(content));
   if (wrong >= 0) throw invalidRequest(`'contents[${wrong}]' must be an object.`, `contents[${wrong}]`);
+}
+
+/** One request, or a list of them. */
+function checkEmbedContent({ content, requests }: JsonObject): void {
+  const list = Array.isArray(requests) ? requests : [{ content }];
+  const wrong = list.findIndex((request) => !isObject(request) || !isObject(request.content));
+  if (wrong < 0) return;
+  const name = Array.isArray(requests) ? `requests[${wrong}].content` : "content";
+  throw invalidRequest(`'${name}' must be an object.`, name);
 }
 
 function checkPresent(body: JsonObject, name: string): void {
@@ -160,7 +179,7 @@ function readChoices(operation: Operation, body: JsonObject): number {
 }
 
 function readOutputLimit(operation: Operation, body: JsonObject): number | undefined {
-  if (operation === Operation.EMBEDDINGS || operation === Operation.RERANK) return 0;
+  if (withoutOutput.has(operation)) return 0;
   let limit: number | undefined;
   // Servers take a negative limit as none, and some zero too; legacy completions use zero to score a prompt.
   const least = operation === Operation.COMPLETIONS ? 0 : 1;

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { ConfigurationError, type Environment, integer, list, oneOf, text } from "#chassis/environment.ts";
+import { ConfigurationError, type Environment, flag, integer, list, oneOf, text } from "#chassis/environment.ts";
 import type { LogLevel } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
 import { type ServiceName, serviceNames } from "#chassis/service.ts";
@@ -31,6 +31,8 @@ export interface MeshConfig {
   readonly databaseUrl: Secret | undefined;
   readonly databasePoolSize: number;
   readonly dataDir: string;
+  /** Whether the embedded database writes every commit to the disk before it acknowledges it. */
+  readonly embeddedFsync: boolean;
   readonly configFile: string | undefined;
   /** How long calls in flight may go on after SIGTERM. An orchestrator's own patience is usually shorter. */
   readonly drainMs: number;
@@ -74,6 +76,7 @@ export function readMeshConfig(env: Environment): MeshConfig {
     databaseUrl: secret(env, "DATABASE_URL"),
     databasePoolSize: integer(env, "SLUICE_DATABASE_POOL_SIZE", 10, 1, 200),
     dataDir: resolve(text(env, "SLUICE_DATA_DIR") ?? ".sluice"),
+    embeddedFsync: flag(env, "SLUICE_EMBEDDED_FSYNC", false),
     configFile: text(env, "CONFIG_FILE_PATH"),
     drainMs: integer(env, "SLUICE_DRAIN_MS", 600_000, 0, 3_600_000),
     logLevel: logLevel(env),

@@ -119,7 +119,8 @@ export class State {
   }
 
   async #embed(): Promise<Secret> {
-    this.#embedded ??= await startEmbeddedPostgres({ dataDir: this.#config.dataDir, log: this.#log });
+    const { dataDir, embeddedFsync: fsync } = this.#config;
+    this.#embedded ??= await startEmbeddedPostgres({ dataDir, fsync, log: this.#log });
     return this.#embedded.url;
   }
 }

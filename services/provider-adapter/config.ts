@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ConfigurationError, type Environment, integer, text } from "#chassis/environment.ts";
+import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { Secret } from "#chassis/secret.ts";
 
 /** What an operator may set of the adapter. */
@@ -14,6 +14,10 @@ export interface AdapterConfig {
   readonly maxBodyBytes: number;
   /** The largest single event of a stream, in bytes. */
   readonly maxEventBytes: number;
+  /** The largest file that is fetched for a provider that takes bytes alone, in bytes; 0 fetches none. */
+  readonly maxMediaBytes: number;
+  /** Whether such a file may come from an address that is not on the public internet. */
+  readonly allowPrivateMediaUrls: boolean;
   /** Who the gateway is to a provider that is called over gRPC with TLS, and whom it trusts. */
   readonly grpcTls: GrpcTls;
 }
@@ -35,6 +39,8 @@ export function readEnv(env: Environment): AdapterConfig {
     maxConnections: integer(env, "SLUICE_UPSTREAM_MAX_CONNECTIONS", 1024, 1, 65_535),
     maxBodyBytes: integer(env, "SLUICE_UPSTREAM_MAX_BODY_BYTES", 64 * megabyte, 1, 1024 * megabyte),
     maxEventBytes: integer(env, "SLUICE_UPSTREAM_MAX_EVENT_BYTES", 32 * megabyte, 1, 512 * megabyte),
+    maxMediaBytes: integer(env, "MAX_IMAGE_URL_DOWNLOAD_SIZE_MB", 20, 0, 100) * megabyte,
+    allowPrivateMediaUrls: flag(env, "SLUICE_ALLOW_PRIVATE_MEDIA_URLS", false),
     grpcTls: readGrpcTls(env),
   };
 }

@@ -2,7 +2,7 @@ import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "#chassis/log.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import type { AdapterConfig } from "./config.ts";
-import type { Provider } from "./provider.ts";
+import type { ProviderSource } from "./providers/index.ts";
 
 /** Everything the adapter needs, built once by the composition. */
 export interface AdapterContext {
@@ -12,5 +12,5 @@ export interface AdapterContext {
   readonly log: Logger;
   readonly meter: Meter;
   /** By id; the built-in ones where absent. */
-  readonly providers?: ReadonlyMap<string, Provider>;
+  readonly providers?: ReadonlyMap<string, ProviderSource>;
 }

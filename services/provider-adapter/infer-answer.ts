@@ -12,6 +12,8 @@ import type { AdapterEvents } from "./events.ts";
 import type { Outcome } from "./provider.ts";
 import type { AdapterCall } from "./provider-call.ts";
 
+const maxUint32 = 0xffff_ffff;
+
 /** Makes the events of one answer, in their order, and knows its times. */
 export class InferAnswer {
   readonly #call: AdapterCall;
@@ -48,6 +50,7 @@ export class InferAnswer {
       modelGroup: "",
       attemptedRetries: 0,
       attemptedFallbacks: 0,
+      upstreamFirstPayloadUs: Math.min(Math.round(this.#firstPayloadMs * 1000), maxUint32),
     };
     return response({ case: "started", value });
   }

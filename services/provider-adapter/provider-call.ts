@@ -19,19 +19,28 @@ export interface AdapterCall {
 /** Client headers that are the gateway's business, or would replace the deployment's credential. */
 const keptBack = new Set(["authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"]);
 
-/** Reads a request. Throws INVALID_REQUEST where the router has not filled it as it must. */
-export function readCall(
-  request: InferRequest,
-  providers: ProviderLookup,
-  openCredential: (sealed: Uint8Array) => Secret | undefined,
-  nowMs: number,
-): AdapterCall {
+/** What it takes to read a request. */
+export interface CallParts {
+  readonly providers: ProviderLookup;
+  readonly openCredential: (sealed: Uint8Array) => Secret | undefined;
+}
+
+/**
+ * Reads a request; a promise of it where the code of its provider is loaded first. Throws INVALID_REQUEST where the router
+ * has not filled it as it must.
+ */
+export function readCall(parts: CallParts, request: InferRequest): AdapterCall | Promise<AdapterCall> {
   const { target } = request;
   if (target === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the call names no target", { param: "target" });
-  const provider = providers.find(target);
+  const provider = parts.providers.find(target);
   if (provider === undefined) {
     throw gatewayError(Reason.MODEL_NOT_FOUND, `there is no provider ${target.provider}`, { param: "model" });
   }
+  if (provider instanceof Promise) return provider.then((loaded) => callOf(parts, request, target, loaded));
+  return callOf(parts, request, target, provider);
+}
+
+function callOf({ openCredential }: CallParts, request: InferRequest, target: Target, provider: Provider): AdapterCall {
   return {
     target,
     provider,
@@ -51,7 +60,7 @@ export function readCall(
       dropParams: target.dropParams,
       allowedParams: target.allowedOpenaiParams,
       callId: request.callId,
-      createdAt: Math.floor(nowMs / 1000),
+      createdAt: Math.floor(Date.now() / 1000),
     },
   };
 }

@@ -214,8 +214,8 @@ export interface ChatUpstream {
 export interface Provider {
   readonly id: string;
   /**
-   * Whether `begin` and `countTokens` take GENERATE_CONTENT as it is. Where they do not, such calls come to them as chat
-   * completions.
+   * Whether `begin` and `countTokens` take GENERATE_CONTENT and EMBED_CONTENT as they are. Where they do not, such calls
+   * come to them as chat completions and as embeddings.
    */
   readonly takesGenerateContent?: boolean;
   /** What its chat completions take; plain OpenAI's where absent. */
@@ -227,6 +227,11 @@ export interface Provider {
    * `begin`, which refuses, is for those who want to see a request.
    */
   readonly relays?: true;
+  /**
+   * Whether the provider takes a file at this web address as bytes alone: the adapter fetches it before `begin` then, and
+   * puts it into the body. Absent where the provider fetches by itself, or takes no files.
+   */
+  needsBytes?(call: ProviderCall, address: URL): boolean;
   /**
    * Answers without an upstream, where the provider can; `begin` is not called then. Throws a GatewayError where it cannot
    * do what is asked.

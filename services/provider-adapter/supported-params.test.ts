@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Provider, ProviderCall } from "./provider.ts";
-import { createProviders } from "./providers/index.ts";
 import { chatSamples, probe, supportedParams } from "./supported-params.ts";
+import { everyProvider } from "./testing/every-provider.ts";
 import { providerCall } from "./translate/testing/provider-call.ts";
 
-const providers = createProviders();
+const providers = await everyProvider();
 const models: Readonly<Record<string, string>> = {
   anthropic: "claude-sonnet-4-5",
   bedrock: "anthropic.claude-3-7-sonnet-20250219-v1:0",

@@ -8,6 +8,8 @@ import type { AdapterConfig } from "./config.ts";
 import { malformedAnswer } from "./failure.ts";
 import { followed } from "./follow-up.ts";
 import type { InferAnswer } from "./infer-answer.ts";
+import type { MediaFetcher } from "./media/media-fetcher.ts";
+import { withMedia } from "./media/with-media.ts";
 import type { Exchange, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
 import { StreamedAnswer } from "./streamed-answer.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
@@ -22,6 +24,8 @@ export interface UpstreamParts {
   readonly config: AdapterConfig;
   readonly upstream: Upstream;
   readonly authorizers: Authorizers;
+  /** Fetches what providers take as bytes alone. */
+  readonly media: MediaFetcher;
 }
 
 /**
@@ -29,12 +33,14 @@ export interface UpstreamParts {
  * latter have to be read to their end, or cancelled, for the connection to be freed.
  */
 export async function openAnswer(
-  { config, upstream, authorizers }: UpstreamParts,
+  { config, upstream, authorizers, media }: UpstreamParts,
   provider: Provider,
-  call: ProviderCall,
+  asked: ProviderCall,
   answer: InferAnswer,
   cancellation: Cancellation,
 ): Promise<AnswerEvents> {
+  const whole = withMedia(provider, asked, media, () => cancellation.signal);
+  const call = whole instanceof Promise ? await whole : whole;
   const exchange = provider.begin(call);
   const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
   const send = async (request: UpstreamRequest, until: Cancellation): Promise<UpstreamAnswer> =>
@@ -56,9 +62,9 @@ export async function openAnswer(
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return new StreamedAnswer(exchange, response, provider.id, answer, config.maxEventBytes);
   }
-  const whole = await readWhole(config, provider, response);
-  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, whole, answer);
-  const { body, headers } = whole;
+  const told = await readWhole(config, provider, response);
+  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, told, answer);
+  const { body, headers } = told;
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
   if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");

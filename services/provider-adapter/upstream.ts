@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher } from "undici";
 import type { Cancellation } from "./cancellation.ts";
 import type { AdapterConfig } from "./config.ts";
@@ -42,8 +43,8 @@ const maxAddresses = 1000;
 /** How long the rest of a body may take that nobody reads, so that its connection can be used again. */
 const lingerMs = 1000;
 
-/** Keep-alive connections to every provider, one call on each at a time. */
-export function createUpstream(config: AdapterConfig): Upstream {
+/** Keep-alive connections to every provider, one call on each at a time. `lookup`: how host names are resolved. */
+export function createUpstream(config: AdapterConfig, lookup?: LookupFunction): Upstream {
   const agent = new Agent({
     connections: config.maxConnections,
     pipelining: 1,
@@ -51,7 +52,7 @@ export function createUpstream(config: AdapterConfig): Upstream {
     headersTimeout: config.idleTimeoutMs,
     bodyTimeout: config.idleTimeoutMs,
     maxHeaderSize: 64 * 1024,
-    connect: { timeout: config.connectTimeoutMs },
+    connect: { timeout: config.connectTimeoutMs, ...(lookup === undefined ? {} : { lookup }) },
   });
   const addresses = new Map<string, Address>();
   return {

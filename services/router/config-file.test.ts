@@ -14,7 +14,7 @@ test("an empty document routes by defaults", () => {
   const { numRetries, timeoutMs, cooldownMs, maxFallbacks, allowedFails } = config.settings;
   assert.deepEqual(
     [numRetries, timeoutMs, cooldownMs, maxFallbacks, allowedFails],
-    [2, 6_000_000, 5_000, 5, undefined],
+    [2, undefined, 5_000, 5, undefined],
   );
 });
 
@@ -241,4 +241,7 @@ test("the environment: keys, addresses, and what is wrong with them", () => {
   assert.equal(env.providers.get("grpc")?.baseUrl, "grpc://c:50051");
   assert.equal(env.providers.get("anthropic")?.credential, undefined);
   assert.throws(() => readRouterEnv({ GROQ_API_BASE: "groq" }), /GROQ_API_BASE must be an http/);
+  for (const wrong of ["soon", "0", "-1", "1e9"]) {
+    assert.throws(() => readRouterEnv({ REQUEST_TIMEOUT: wrong }), /REQUEST_TIMEOUT must be a number of seconds/);
+  }
 });

@@ -37,7 +37,7 @@ const routerKeys = new Set(Object.keys(routerSettingsSchema.unwrap().unwrap().sh
 const litellmKeys = new Set([...Object.keys(litellmSettingsSchema.unwrap().unwrap().shape), ...keysOfAuth]);
 
 const healthDefaults = { intervalMs: 300_000, concurrency: 10 };
-const defaults = { numRetries: 2, timeoutMs: 6_000_000, cooldownMs: 5_000, maxFallbacks: 5 };
+const defaults = { numRetries: 2, cooldownMs: 5_000, maxFallbacks: 5 };
 
 /**
  * Reads `providers`, `model_list`, `credential_list`, `router_settings` and `litellm_settings` of a LiteLLM configuration,
@@ -94,7 +94,7 @@ function sectionWarnings(
 function readSettings(router: RouterSettingsSection, litellm: LitellmSettingsSection): RouterSettings {
   return {
     numRetries: router.num_retries ?? litellm.num_retries ?? defaults.numRetries,
-    timeoutMs: router.timeout ?? litellm.request_timeout ?? defaults.timeoutMs,
+    timeoutMs: router.timeout ?? litellm.request_timeout ?? undefined,
     streamTimeoutMs: router.stream_timeout ?? undefined,
     retryAfterMs: router.retry_after ?? 0,
     allowedFails: router.allowed_fails ?? litellm.allowed_fails ?? undefined,

@@ -17,6 +17,9 @@ export interface ProviderEnvironment {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+/** A longer delay than Node's timers keep would be none. */
+const maxTimeoutSeconds = 2_000_000;
+
 /** What the router reads of its environment. */
 export interface RouterEnvironment {
   /** One entry per provider of the table. */
@@ -27,6 +30,8 @@ export interface RouterEnvironment {
   readonly maxAssumedOutputTokens: number;
   /** `LITELLM_DROP_PARAMS`. */
   readonly dropParams: boolean;
+  /** `REQUEST_TIMEOUT`: how long a call may take where the configuration does not say it, in milliseconds. */
+  readonly requestTimeoutMs: number;
 }
 
 /** `providers`: those of the catalog and of the configuration. */
@@ -36,7 +41,15 @@ export function readRouterEnv(env: Environment, providers: readonly ProviderRow[
     defaultOutputTokens: integer(env, "SLUICE_DEFAULT_OUTPUT_TOKENS", 4096, 1, 10_000_000),
     maxAssumedOutputTokens: integer(env, "SLUICE_MAX_ASSUMED_OUTPUT_TOKENS", 16_384, 1, 10_000_000),
     dropParams: flag(env, "LITELLM_DROP_PARAMS", false),
+    requestTimeoutMs: readSeconds(env, "REQUEST_TIMEOUT", 6000) * 1000,
   };
+}
+
+/** LiteLLM takes fractions of a second too. */
+function readSeconds(env: Environment, name: string, fallback: number): number {
+  const seconds = Number(text(env, name) ?? fallback);
+  if (seconds > 0 && seconds <= maxTimeoutSeconds) return seconds;
+  throw new ConfigurationError(`${name} must be a number of seconds, more than 0 and at most ${maxTimeoutSeconds}`);
 }
 
 function readProvider(row: ProviderRow, env: Environment): ProviderEnvironment {

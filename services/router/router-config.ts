@@ -113,7 +113,8 @@ export type FallbackTable = ReadonlyMap<string, readonly string[]>;
 
 export interface RouterSettings {
   readonly numRetries: number;
-  readonly timeoutMs: number;
+  /** Absent where the configuration does not say it: the environment may. */
+  readonly timeoutMs: number | undefined;
   readonly streamTimeoutMs: number | undefined;
   /** The least time between two tries. */
   readonly retryAfterMs: number;

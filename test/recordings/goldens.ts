@@ -3,11 +3,13 @@ import { basename } from "node:path";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { JsonObject, JsonValue, ProviderCall } from "../../services/provider-adapter/provider.ts";
-import { createProviders } from "../../services/provider-adapter/providers/index.ts";
+import { everyProvider } from "../../services/provider-adapter/testing/every-provider.ts";
 import { isObject, objectOf, parseObject } from "../../services/provider-adapter/translate/json-reading.ts";
 import { allDifferences } from "./difference.ts";
 import explained from "./explained-goldens.json" with { type: "json" };
 import { type ReplayResult, recordingsFolder } from "./recording.ts";
+
+const providers = await everyProvider();
 
 /** Translations of another gateway's that ours are compared with. */
 interface GoldenSet {
@@ -92,21 +94,20 @@ const sets: readonly GoldenSet[] = [
 export function replayGoldens(folder: string = recordingsFolder): ReplayResult[] {
   const root = `${folder}/goldens`;
   if (!existsSync(root)) return [];
-  const providers = createProviders();
   const used = new Set<string>();
   const results = sets.flatMap((set): ReplayResult[] => {
     const pairs = pairsOf(root, set);
     const failures: string[] = [];
     let excused = 0;
     for (const { name, given, golden } of pairs) {
-      const open = differencesIn(set, providers, given, golden).filter((difference) => {
+      const open = differencesIn(set, given, golden).filter((difference) => {
         const line = `${set.name} :: ${name} :: ${difference}`;
         const explanation = explained.find(({ match }) => new RegExp(match).test(line));
         if (explanation !== undefined) used.add(explanation.match);
         return explanation === undefined;
       });
       failures.push(...open.slice(0, 1).map(() => `${set.name} :: ${name} :: ${open.join("\n    ")}`));
-      if (open.length === 0 && differencesIn(set, providers, given, golden).length > 0) excused += 1;
+      if (open.length === 0 && differencesIn(set, given, golden).length > 0) excused += 1;
     }
     const known = excused === 0 ? "" : `, ${excused} with explained differences`;
     return [{ name: `goldens, ${set.name}${known}`, ran: pairs.length, failures, exchanges: [] }];
@@ -140,14 +141,9 @@ function goldenIn(text: string): JsonObject | undefined {
   return isObject(inner) ? inner : undefined;
 }
 
-function differencesIn(
-  set: GoldenSet,
-  providers: ReturnType<typeof createProviders>,
-  given: JsonObject,
-  golden: JsonObject,
-): string[] {
+function differencesIn(set: GoldenSet, given: JsonObject, golden: JsonObject): string[] {
   try {
-    const ours = translate(set, providers, given);
+    const ours = translate(set, given);
     const differences = allDifferences(comparable(golden), comparable(ours), "$");
     return differences.map((own) => `${own.path}: theirs ${show(own.theirs)}, ours ${show(own.ours)}`);
   } catch (error) {
@@ -159,7 +155,7 @@ function show(value: JsonValue | undefined): string {
   return value === undefined ? "nothing" : JSON.stringify(value).slice(0, 200);
 }
 
-function translate(set: GoldenSet, providers: ReturnType<typeof createProviders>, given: JsonObject): JsonObject {
+function translate(set: GoldenSet, given: JsonObject): JsonObject {
   const body = set.kind === "request" ? given : clientBody(set.operation);
   const exchange = providers.get(set.provider)?.begin(callOf(set, body));
   if (exchange === undefined) throw new Error("there is no such provider");

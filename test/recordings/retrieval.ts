@@ -2,7 +2,7 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject } from "../../services/provider-adapter/provider.ts";
-import { createProviders } from "../../services/provider-adapter/providers/index.ts";
+import { everyProvider } from "../../services/provider-adapter/testing/every-provider.ts";
 import {
   numberOf,
   objectOf,
@@ -26,7 +26,7 @@ export function replayRetrieval(folder: string = recordingsFolder): ReplayResult
   ];
 }
 
-const providers = createProviders();
+const providers = await everyProvider();
 
 function begin(recording: Recording, operation: Operation, body: JsonObject): Exchange {
   const provider = providers.get(recording.provider);

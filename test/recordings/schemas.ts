@@ -4,14 +4,16 @@ import { parse } from "yaml";
 import { AwsEventStreamSplitter } from "../../services/provider-adapter/aws-eventstream.ts";
 import { NdjsonSplitter } from "../../services/provider-adapter/ndjson.ts";
 import type { Exchange, JsonObject, JsonValue } from "../../services/provider-adapter/provider.ts";
-import { createProviders } from "../../services/provider-adapter/providers/index.ts";
 import { SseSplitter } from "../../services/provider-adapter/sse.ts";
 import { chatRequests } from "../../services/provider-adapter/testing/conformance-cases.ts";
+import { everyProvider } from "../../services/provider-adapter/testing/every-provider.ts";
 import { isObject, objectOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import explained from "./explained-schemas.json" with { type: "json" };
 import { chatCall, type NativeProvider, nativeProviders } from "./native-providers.ts";
 import { type Recording, type ReplayResult, recordingsFolder, replay } from "./recording.ts";
 import { smithySchemas } from "./smithy-schema.ts";
+
+const providers = await everyProvider();
 
 /**
  * What is answered to a chat completion client against OpenAI's description, and what is sent to Bedrock and Mistral
@@ -94,9 +96,7 @@ function checkAnswer(
   const bytes = bytesOf(response);
   const stream = response.kind !== "json";
   const body = { max_tokens: 9, stream, stream_options: { include_usage: true }, ...chatRequests.tools };
-  const exchange = createProviders()
-    .get(native.id)
-    ?.begin(chatCall(model || "model", JSON.stringify(body), stream));
+  const exchange = providers.get(native.id)?.begin(chatCall(model || "model", JSON.stringify(body), stream));
   if (exchange === undefined) throw new Error("there is no such provider");
   if (!stream) {
     assertValid(answer, parseObject(Buffer.from(exchange.decodeBody(bytes)).toString()));
@@ -138,7 +138,7 @@ function split({ framing }: Exchange, recorded: Buffer, { kind }: JsonObject): U
 
 /** Every recorded chat request, sent to a provider; what it refuses by name is not sent. */
 function requestsTo(id: string, model: string, chats: readonly Recording[], validate: ValidateFunction): ReplayResult {
-  const provider = createProviders().get(id);
+  const provider = providers.get(id);
   const failures: string[] = [];
   let refused = 0;
   let excused = 0;

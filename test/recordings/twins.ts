@@ -1,12 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { JsonObject } from "../../services/provider-adapter/provider.ts";
-import { createProviders } from "../../services/provider-adapter/providers/index.ts";
+import { everyProvider } from "../../services/provider-adapter/testing/every-provider.ts";
 import { listOf, objectsOf, parseObject, textOf } from "../../services/provider-adapter/translate/json-reading.ts";
 import { differenceOf } from "./difference.ts";
 import explained from "./explained-twins.json" with { type: "json" };
 import { chatCall, type NativeProvider, nativeProviders } from "./native-providers.ts";
 import type { Recording, ReplayResult } from "./recording.ts";
 import { outlines } from "./request-outline.ts";
+
+const providers = await everyProvider();
 
 /** Two requests, one translated, that should say the same. */
 interface Twin {
@@ -28,14 +30,13 @@ export function replayTwins(folder: string, recordings: readonly Recording[]): R
     .map(parseObject)
     .filter((scenario) => scenario !== undefined);
   const byId = new Map(recordings.map((recording) => [recording.id, recording]));
-  const providers = createProviders();
   const used = new Set<string>();
   const results = nativeProviders.map((native): ReplayResult => {
     const failures: string[] = [];
     const twins = scenarios.flatMap((scenario) => twinsOf(scenario, native, byId));
     let excused = 0;
     for (const twin of twins) {
-      const differences = twin.theirs.map((theirs) => compare(native, providers, twin.ours, theirs));
+      const differences = twin.theirs.map((theirs) => compare(native, twin.ours, theirs));
       if (differences.includes(undefined)) continue;
       const [difference = ""] = differences;
       const line = `${native.id} ${native.dialect} :: ${twin.scenario} :: ${twin.ours.provider} :: ${difference}`;
@@ -73,12 +74,7 @@ function bodyOf({ request }: Recording): JsonObject | undefined {
   return parseObject(textOf(request.body));
 }
 
-function compare(
-  native: NativeProvider,
-  providers: ReturnType<typeof createProviders>,
-  ours: Recording,
-  theirs: Recording,
-): string | undefined {
+function compare(native: NativeProvider, ours: Recording, theirs: Recording): string | undefined {
   try {
     const exchange = providers.get(native.id)?.begin(chatCall(theirs.model, textOf(ours.request.body)));
     const sent = parseObject(Buffer.from(exchange?.request.body ?? "").toString()) ?? {};

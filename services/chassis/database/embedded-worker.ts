@@ -2,14 +2,17 @@ import { parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import type { EmbeddedWorkerData } from "#chassis/database/embedded.ts";
+import { SyncedFiles, syncedParams, syncTree } from "#chassis/database/synced-files.ts";
 
 /** The thread that the embedded database runs in. The main thread ends it. */
-const { dataDir, socketPath }: EmbeddedWorkerData = workerData;
+const { dataDir, socketPath, fsync }: EmbeddedWorkerData = workerData;
 
-const database = await PGlite.create({
-  dataDir,
-  startParams: [...PGlite.defaultStartParams, "-c", "shared_buffers=32MB", "-c", "max_wal_size=128MB"],
-});
+const params = [...PGlite.defaultStartParams, "-c", "shared_buffers=32MB", "-c", "max_wal_size=128MB"];
+// Later parameters win, also over the `-F` among PGlite's own.
+const database = fsync
+  ? await PGlite.create({ fs: new SyncedFiles(dataDir), startParams: [...params, ...syncedParams] })
+  : await PGlite.create({ dataDir, startParams: params });
+if (fsync) syncTree(dataDir);
 
 if (socketPath === undefined) {
   await database.close();

@@ -10,6 +10,7 @@ import { Secret } from "#chassis/secret.ts";
 export interface EmbeddedWorkerData {
   readonly dataDir: string;
   readonly socketPath: string | undefined;
+  readonly fsync: boolean;
 }
 
 export interface EmbeddedPostgresOptions {
@@ -17,6 +18,8 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** A statement that runs longer takes the database down and up again, because nothing else stops it: one minute. */
   readonly hangTimeoutMs?: number;
+  /** Whether every commit is on the disk before it is acknowledged: not where absent. */
+  readonly fsync?: boolean;
   readonly log: Logger;
 }
 
@@ -39,17 +42,18 @@ const restartPauseMs = 500;
  * Starts PGlite, which is PostgreSQL as WebAssembly, in a thread of its own behind a Unix socket that only this user can
  * reach. All connections share one session that takes turns by transaction: advisory locks exclude nobody, statement
  * timeouts of the server do not fire, and a transaction makes everybody else wait. A row that was acknowledged survives
- * the death of the process; a power cut may damage the files. A thread that dies or hangs is started again.
+ * the death of the process; without `fsync` a power cut may damage the files. A thread that dies or hangs is started again.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = join(options.dataDir, "postgres");
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  const { fsync = false } = options;
   await initialize(dataDir);
   const socketDir = await makeSocketDir(options.dataDir);
   const socketPath = join(socketDir, socketName);
   const run = async () => {
     await rm(socketPath, { force: true });
-    return startWorker({ dataDir, socketPath }, "listening");
+    return startWorker({ dataDir, socketPath, fsync }, "listening");
   };
   const supervisor = supervise(await run(), run, options);
   await writeFile(join(options.dataDir, addressName), socketDir, { mode: 0o600 });
@@ -81,7 +85,7 @@ async function initialize(dataDir: string): Promise<void> {
   if (existsSync(join(dataDir, "PG_VERSION"))) return;
   const fresh = `${dataDir}.new`;
   await rm(fresh, { recursive: true, force: true });
-  const worker = await startWorker({ dataDir: fresh, socketPath: undefined }, "initialized");
+  const worker = await startWorker({ dataDir: fresh, socketPath: undefined, fsync: false }, "initialized");
   await worker.terminate();
   await rename(fresh, dataDir);
 }

@@ -68,6 +68,13 @@ const list: readonly ModelPath[] = [
     reference: "https://ai.google.dev/api/generate-content",
     example: { contents: [{ role: "user", parts: [{ text: "Hello!" }] }] },
   },
+  {
+    path: "/v1beta/models/{model}:embedContent",
+    method: "post",
+    summary: "Embeddings, in Google's dialect; batchEmbedContents likewise",
+    reference: "https://ai.google.dev/api/embeddings",
+    example: { content: { parts: [{ text: "Hello!" }] } },
+  },
   { path: "/v1/models", method: "get", summary: "Models that the key may use" },
   { path: "/public/providers", method: "get", summary: "Providers that this release knows" },
   { path: "/health/liveliness", method: "get", summary: "Whether the process lives" },

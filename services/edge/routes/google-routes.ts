@@ -21,6 +21,12 @@ export function googleRoutes(context: EdgeContext, events: EdgeEvents, named: Na
     {
       ...google,
       method: "POST",
+      paths: [...pathsOf("embedContent"), ...pathsOf("batchEmbedContents")],
+      handle: runInference(context, events, named, Operation.EMBED_CONTENT, false),
+    },
+    {
+      ...google,
+      method: "POST",
       paths: pathsOf("countTokens"),
       handle: countTokens(context, Operation.GENERATE_CONTENT),
     },

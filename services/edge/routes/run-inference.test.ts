@@ -53,6 +53,17 @@ test("a whole answer has its length, cost, deployment and timing", async () => {
   assert.match(String(headers["server-timing"]), /^sluice;dur=[\d.]+, upstream;dur=0\.20$/);
 });
 
+test("the head of a stream tells the upstream's time to the first payload, and one's own", async () => {
+  const edge = await start(async function* () {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    yield* answerOf(sse, [["data: 1\n\n"], ["data: [DONE]\n\n"]]);
+  });
+  const { headers } = await post(`${edge.url}/v1/chat/completions`, { ...chat, stream: true });
+  const [, own, upstream] = /^sluice;dur=([\d.]+), upstream;dur=([\d.]+)$/.exec(String(headers["server-timing"])) ?? [];
+  assert.equal(upstream, "0.10");
+  assert.ok(Number(own) >= 19, own);
+});
+
 test("every path reaches the router as its operation", async () => {
   const edge = await start();
   const { CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES } = Operation;

@@ -18,6 +18,7 @@ const operations: ReadonlyMap<unknown, Operation> = new Map(
     rerank: Operation.RERANK,
     anthropic_messages: Operation.MESSAGES,
     generate_content: Operation.GENERATE_CONTENT,
+    embed_content: Operation.EMBED_CONTENT,
   }).flatMap(([name, operation]): [string, Operation][] => [
     [name, operation],
     [`a${name}`, operation],

@@ -197,6 +197,7 @@ export function startedEvent(contentType: string): InferResponse {
         provider: "mock",
         modelGroup: "gpt-4o",
         attemptedRetries: 1,
+        upstreamFirstPayloadUs: 100,
         headers: { "llm_provider-x-request-id": "req-1", "set-cookie": "no=1", "x-ratelimit-remaining-requests": "9" },
       },
     },

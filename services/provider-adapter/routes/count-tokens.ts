@@ -6,6 +6,7 @@ import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { CountTokensRequest, CountTokensResponseSchema } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { cancellationOf } from "../cancellation.ts";
 import { callError, malformedAnswer, withoutCredentials } from "../failure.ts";
+import { withMedia } from "../media/with-media.ts";
 import type { TokenCount } from "../provider.ts";
 import { type AdapterCall, readCall } from "../provider-call.ts";
 import type { UpstreamAnswer } from "../upstream.ts";
@@ -22,10 +23,10 @@ export function countTokens(parts: InferParts) {
     if (request?.operation !== Operation.MESSAGES && request?.operation !== Operation.GENERATE_CONTENT) {
       throw gatewayError(Reason.OPERATION_UNSUPPORTED, "tokens are counted of messages and generateContent only");
     }
-    const adapterCall = readCall(request, parts.providers, parts.openCredential, Date.now());
+    const adapterCall = await readCall(parts, request);
     const { provider, call, target, inputTokens } = adapterCall;
     try {
-      const count = target.mockResponse === undefined ? provider.countTokens?.(call) : undefined;
+      const count = target.mockResponse === undefined ? await countOf(parts, adapterCall, signal) : undefined;
       if (count === undefined) return { inputTokens: BigInt(inputTokens), estimated: true };
       const counted = await ask(parts, adapterCall, count, signal);
       return { inputTokens: BigInt(counted), estimated: false };
@@ -33,6 +34,14 @@ export function countTokens(parts: InferParts) {
       throw withoutCredentials(callError(provider.id, error, signal, false), call.credential);
     }
   };
+}
+
+async function countOf(
+  { media }: InferParts,
+  { provider, call }: AdapterCall,
+  signal: AbortSignal,
+): Promise<TokenCount | undefined> {
+  return provider.countTokens?.(await withMedia(provider, call, media, () => signal));
 }
 
 async function ask(

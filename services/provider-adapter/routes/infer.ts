@@ -1,7 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { canceledError } from "#chassis/rpc/call-errors.ts";
 import type { ReadyIterator } from "#chassis/rpc/ready.ts";
-import type { Secret } from "#chassis/secret.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { AnswerEvents } from "../answer-events.ts";
 import type { Authorizers } from "../authorize.ts";
@@ -11,21 +10,19 @@ import type { AdapterEvents } from "../events.ts";
 import { callError, withoutCredentials } from "../failure.ts";
 import { InferAnswer } from "../infer-answer.ts";
 import { playLocally } from "../local-answer.ts";
-import { type AdapterCall, readCall } from "../provider-call.ts";
-import type { ProviderLookup } from "../provider-lookup.ts";
-import { mockResponse } from "../providers/mock/mock.ts";
+import type { MediaFetcher } from "../media/media-fetcher.ts";
+import { type AdapterCall, type CallParts, readCall } from "../provider-call.ts";
 import type { PeerPool } from "../relay/peer-pool.ts";
 import { relay } from "../relay/relay.ts";
 import type { Upstream } from "../upstream.ts";
 import { openAnswer } from "../upstream-answer.ts";
 
 /** What the RPC works with. */
-export interface InferParts {
+export interface InferParts extends CallParts {
   readonly config: AdapterConfig;
-  readonly providers: ProviderLookup;
-  readonly openCredential: (sealed: Uint8Array) => Secret | undefined;
   readonly upstream: Upstream;
   readonly authorizers: Authorizers;
+  readonly media: MediaFetcher;
   readonly events: AdapterEvents;
   /** The way to services in other processes. */
   readonly peers: PeerPool;
@@ -33,8 +30,23 @@ export interface InferParts {
 
 /** Runs one call at the provider that its target names. */
 export function infer(parts: InferParts) {
-  return (request: InferRequest, context: HandlerContext): ReadyIterator<InferResponse> =>
-    new InferEvents(parts, request, context);
+  return (request: InferRequest, context: HandlerContext): AsyncIterableIterator<InferResponse> => {
+    const call = readCall(parts, request);
+    if (call instanceof Promise) return onceRead(parts, request, call, context);
+    return new InferEvents(parts, request, call, context);
+  };
+}
+
+/** The first calls of a provider whose code is being loaded. */
+async function* onceRead(
+  parts: InferParts,
+  request: InferRequest,
+  reading: Promise<AdapterCall>,
+  context: HandlerContext,
+): AsyncGenerator<InferResponse> {
+  const call = await reading;
+  context.signal.throwIfAborted();
+  yield* new InferEvents(parts, request, call, context);
 }
 
 /** An answer from a provider, or one that is made here. */
@@ -57,8 +69,7 @@ class InferEvents implements ReadyIterator<InferResponse> {
   #responses: Responses | undefined;
   #settled = false;
 
-  constructor(parts: InferParts, request: InferRequest, context: HandlerContext) {
-    const call = readCall(request, parts.providers, parts.openCredential, Date.now());
+  constructor(parts: InferParts, request: InferRequest, call: AdapterCall, context: HandlerContext) {
     this.#parts = parts;
     this.#request = request;
     this.#context = context;
@@ -155,9 +166,11 @@ function respond(
   answer: InferAnswer,
   cancellation: Cancellation,
 ): Responses | Promise<Responses> {
-  if (target.mockResponse !== undefined) {
-    return playLocally(mockResponse(provider.id, call, target.mockResponse), answer, cancellation.signal);
-  }
+  const mocked = async (text: string) => {
+    const { mockResponse } = await import("../providers/mock/mock.ts");
+    return playLocally(mockResponse(provider.id, call, text), answer, cancellation.signal);
+  };
+  if (target.mockResponse !== undefined) return mocked(target.mockResponse);
   const local = provider.respondLocally?.(call);
   if (local !== undefined) return playLocally(local, answer, cancellation.signal);
   return openAnswer(parts, provider, call, answer, cancellation);

@@ -11,11 +11,11 @@ import type { InferParts } from "./infer.ts";
 
 /** Answers from the provider's own translation, so that nothing is listed that a call would not do. */
 export function listSupportedParams(parts: InferParts) {
-  return ({
+  return async ({
     call: request,
-  }: ListSupportedParamsRequest): MessageInitShape<typeof ListSupportedParamsResponseSchema> => {
+  }: ListSupportedParamsRequest): Promise<MessageInitShape<typeof ListSupportedParamsResponseSchema>> => {
     if (request === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call");
-    const { provider, call } = readCall(request, parts.providers, parts.openCredential, Date.now());
+    const { provider, call } = await readCall(parts, request);
     return { params: supportedParams(provider, call) };
   };
 }

@@ -2,12 +2,12 @@ import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, Provider, ProviderCall } from "../provider.ts";
-import { createProviders } from "../providers/index.ts";
+import { everyProvider } from "../testing/every-provider.ts";
 import { objectOf, objectsOf, textOf } from "./json-reading.ts";
 import { claudeCodeHeaders, claudeCodeRequests, webSearchRequest } from "./testing/claude-code-requests.ts";
 import { bodyObject, providerCall } from "./testing/provider-call.ts";
 
-const providers = createProviders();
+const providers = await everyProvider();
 
 function callOf(body: JsonObject, model: string, changes: Partial<ProviderCall> = {}): ProviderCall {
   const settings = { vertex_project: "p", api_version: "2024-10-21" };

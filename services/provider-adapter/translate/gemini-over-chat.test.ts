@@ -6,13 +6,15 @@ import { findGatewayError, findUpstreamError } from "#chassis/errors.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { ChatUpstream, Exchange, JsonObject, Provider, ProviderCall } from "../provider.ts";
-import { createProviders } from "../providers/index.ts";
 import { SseSplitter } from "../sse.ts";
+import { everyProvider } from "../testing/every-provider.ts";
 import { createGeminiOverChat, withGenerateContent } from "./gemini-over-chat.ts";
 import { objectOf, objectsOf, textOf } from "./json-reading.ts";
 import type { ChatProvider } from "./over-chat.ts";
 import { dataEvent } from "./sse-event.ts";
 import { bodyObject, payloadObjects, providerCall, randomNumbers, texts } from "./testing/provider-call.ts";
+
+const providers = await everyProvider();
 
 const usage = create(UsageSchema, { inputTokens: 10n, outputTokens: 20n, cacheReadTokens: 5n, reasoningTokens: 7n });
 const usageMetadata = {
@@ -214,7 +216,7 @@ test("what a chat upstream cannot do is refused by name, as the client wrote it,
       paramOf(() => requestOf(body, { dropParams: true })),
       param,
     );
-  const anthropic = createProviders().get("anthropic");
+  const anthropic = providers.get("anthropic");
   ok(anthropic !== undefined);
   const call = providerCall(
     { contents: [hi], generationConfig: { candidateCount: 2 } },
@@ -498,7 +500,7 @@ test("every provider with chat completions takes the dialect, and one that has i
   const settings = { vertex_project: "p", api_version: "2024-10-21" };
   const without: string[] = [];
   let tried = 0;
-  for (const [id, provider] of createProviders()) {
+  for (const [id, provider] of providers) {
     const own = { operation: Operation.GENERATE_CONTENT, settings, baseUrl: "https://h.test", credential: undefined };
     const body: JsonObject = { contents: [hi], generationConfig: { maxOutputTokens: 5 } };
     const chat = { messages: [{ role: "user", content: "Hi" }], max_tokens: 5 };
@@ -513,7 +515,7 @@ test("every provider with chat completions takes the dialect, and one that has i
 });
 
 function objectOfProvider(): Provider {
-  const found = createProviders().get("gemini");
+  const found = providers.get("gemini");
   if (found === undefined) throw new Error("there is no gemini");
   return found;
 }

@@ -5,6 +5,7 @@ import type { Exchange, JsonObject, Provider, ProviderCall } from "../provider.t
 import { chatCompletionToGemini } from "./chat-to-gemini/answer.ts";
 import type { GeminiAnswerFrame } from "./chat-to-gemini/answer-candidate.ts";
 import { GeminiEvents } from "./chat-to-gemini/stream.ts";
+import { createEmbedContentOverEmbeddings } from "./gemini-over-embeddings.ts";
 import { namedAsWritten } from "./gemini-to-chat/param-names.ts";
 import { geminiToChatRequest } from "./gemini-to-chat/request.ts";
 import { decodeText, isObject, parseObject } from "./json-reading.ts";
@@ -13,7 +14,10 @@ import { type ChatProvider, createOverChat } from "./over-chat.ts";
 /** What clients of Google's send to every model. */
 const hints = ["reasoning_effort"];
 
-/** A provider that takes GENERATE_CONTENT too: by itself where it can, else by way of its chat completions. */
+/**
+ * A provider that takes GENERATE_CONTENT and EMBED_CONTENT too: by itself where it can, else by way of its chat completions
+ * and embeddings.
+ */
 export function withGenerateContent(provider: Provider): Provider {
   if (provider.takesGenerateContent === true) return provider;
   const { countTokens } = provider;
@@ -22,9 +26,13 @@ export function withGenerateContent(provider: Provider): Provider {
     upstream: provider.chatUpstream ?? { outputLimitField: "max_tokens" },
     begin: (call) => provider.begin(call),
   };
+  const embeddings = { id: provider.id, takesTask: false, begin: (call: ProviderCall) => provider.begin(call) };
   const overChat: Provider = {
     ...provider,
-    begin: (call) => (speaksGemini(call) ? createGeminiOverChat(call, chat) : provider.begin(call)),
+    begin: (call) => {
+      if (call.operation === Operation.EMBED_CONTENT) return createEmbedContentOverEmbeddings(call, embeddings);
+      return speaksGemini(call) ? createGeminiOverChat(call, chat) : provider.begin(call);
+    },
   };
   if (countTokens === undefined) return overChat;
   return { ...overChat, countTokens: (call) => countTokens(speaksGemini(call) ? chatCall(call, chat).call : call) };

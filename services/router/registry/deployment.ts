@@ -93,7 +93,7 @@ export function createDeploymentFactory(parts: DeploymentParts): DeploymentFacto
       rpm: config.rpm,
       tpm: config.tpm,
       order: config.order ?? 0,
-      timeoutMs: config.timeoutMs ?? settings.timeoutMs,
+      timeoutMs: config.timeoutMs ?? settings.timeoutMs ?? parts.env.requestTimeoutMs,
       streamTimeoutMs: config.streamTimeoutMs ?? settings.streamTimeoutMs,
       numRetries: config.numRetries ?? settings.numRetries,
       cooldownMs: config.cooldownMs,

@@ -143,3 +143,15 @@ test("a provider that finds credentials by itself needs a setting, or a deployme
   assert.deepEqual(deployment?.target.settings, { aws_role_name: "arn:x", aws_session_name: "s" });
   assert.equal(deployment?.missingVariable, undefined);
 });
+
+test("the time a call may take: the deployment's, the configuration's, the environment's, a default", () => {
+  const timeouts = (yaml: string, variables?: Readonly<Record<string, string>>) =>
+    registryOf(`model_list: [{ model_name: m, litellm_params: { model: mock/x${yaml}`, variables).resolve("m")
+      ?.deployments[0]?.timeoutMs;
+  const env = { REQUEST_TIMEOUT: "90.5" };
+  assert.equal(timeouts(" } }]"), 6_000_000);
+  assert.equal(timeouts(" } }]", env), 90_500);
+  assert.equal(timeouts(" } }]\nlitellm_settings: { request_timeout: 30 }", env), 30_000);
+  assert.equal(timeouts(" } }]\nrouter_settings: { timeout: 20 }", env), 20_000);
+  assert.equal(timeouts(", timeout: 10 } }]\nrouter_settings: { timeout: 20 }", env), 10_000);
+});

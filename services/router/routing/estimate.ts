@@ -6,6 +6,13 @@ import { dearestInput, dearestOutput, ratesFor } from "../prices/price.ts";
 import type { Deployment } from "../registry/deployment.ts";
 import type { ModelGroup } from "../registry/registry.ts";
 
+/** Vectors and ranks are no tokens. */
+const withoutOutput: ReadonlySet<Operation> = new Set([
+  Operation.EMBEDDINGS,
+  Operation.RERANK,
+  Operation.EMBED_CONTENT,
+]);
+
 const million = 1_000_000n;
 /** More output than any call has; a client can multiply its limit by its choices to more than an integer holds. */
 const maxOutputTokens = 100_000_000_000;
@@ -54,7 +61,7 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
 }
 
 function outputTokens({ operation, shape }: InferRequest, deployment: Deployment): number {
-  if (isWithoutOutput(operation)) return 0;
+  if (withoutOutput.has(operation)) return 0;
   return shape?.maxOutputTokens ?? deployment.assumedOutputTokens;
 }
 
@@ -69,15 +76,10 @@ export function outputCap(
   admitted: number | undefined,
   now: number,
 ): number | undefined {
-  if (isWithoutOutput(request.operation)) return undefined;
+  if (withoutOutput.has(request.operation)) return undefined;
   if (request.shape?.maxOutputTokens !== undefined || !hasBudget(request.caller?.scopes ?? [])) return admitted;
   const price = deployment.price(now);
   if (price === undefined || dearestOutput(price.base) === 0n) return admitted;
   const assumed = deployment.assumedOutputTokens;
   return admitted === undefined ? assumed : Math.min(admitted, assumed);
-}
-
-/** Vectors and ranks are no tokens. */
-function isWithoutOutput(operation: Operation): boolean {
-  return operation === Operation.EMBEDDINGS || operation === Operation.RERANK;
 }

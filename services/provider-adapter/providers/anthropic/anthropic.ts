@@ -14,6 +14,8 @@ import { createTokenCount } from "./token-count.ts";
 export const anthropic: Provider = {
   id: providerId,
   chatUpstream: { outputLimitField: "max_tokens", searchesWeb: true },
+  // What is not encrypted Anthropic does not fetch. https://platform.claude.com/docs/en/build-with-claude/vision
+  needsBytes: (_, { protocol }) => protocol === "http:",
   begin,
   countTokens: createTokenCount,
   classifyError,

@@ -1,4 +1,4 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import type { OpenAiRow } from "#catalog/provider-row.ts";
 import type { AzureCredential } from "./credential.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -16,9 +16,8 @@ interface RowChanges {
   readonly isReasoning: boolean;
 }
 
-const template = parseOpenAiRow({
+const template = ownOpenAiRow({
   id: "azure",
-  kind: "openai",
   base_url: "https://azure.invalid",
   needs_key: false,
   paths: {},

@@ -24,6 +24,7 @@ import { createTokenCount } from "./token-count.ts";
 export const bedrock: Provider = {
   id: providerId,
   authorizer: "aws-sigv4",
+  needsBytes: () => true,
   begin,
   countTokens: createTokenCount,
   classifyError,

@@ -1,4 +1,4 @@
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import { editJson } from "#chassis/json-members.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
 import {
@@ -21,18 +21,13 @@ import { headerMembers, invokeHeaders, upstreamRequest } from "./upstream-reques
 /** Never spoken to: the request is sent to Bedrock's address. */
 const placeholder = "https://openai.invalid";
 
-const rows = openAiRows(
-  parseCatalog([
-    {
-      id: providerId,
-      kind: "openai",
-      base_url: placeholder,
-      needs_key: false,
-      paths: { chat_completions: "chat/completions" },
-      stream_usage: "option",
-    },
-  ]),
-);
+const row = ownOpenAiRow({
+  id: providerId,
+  base_url: placeholder,
+  needs_key: false,
+  paths: { chat_completions: "chat/completions" },
+  stream_usage: "option",
+});
 
 /** What stands in the address: the model, and whether the answer is a stream. */
 const left = ["model", "stream", "stream_options", ...headerMembers];
@@ -43,8 +38,6 @@ const metricsMember = "amazon-bedrock-invocationMetrics";
  * and imported ones. https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html
  */
 export function createOpenAiInvokeExchange(call: ProviderCall, model: BedrockModel): Exchange {
-  const [row] = rows;
-  if (row === undefined) throw new Error("the row of Bedrock is missing");
   const { authorization: _, ...headers } = call.headers;
   const inner = createOpenAiExchange(row, {
     ...call,

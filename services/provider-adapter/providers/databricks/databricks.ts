@@ -1,4 +1,4 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import type { OpenAiRow } from "#catalog/provider-row.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
@@ -27,9 +27,8 @@ const claude = /claude/i;
 /** The names of the models that a workspace serves in Anthropic's own dialect. */
 const anthropicModel = /^databricks-claude/;
 
-const template = parseOpenAiRow({
+const template = ownOpenAiRow({
   id: providerId,
-  kind: "openai",
   needs_key: false,
   paths: { chat_completions: "chat/completions", completions: "completions", embeddings: "embeddings" },
   renames: [{ from: "max_completion_tokens", to: "max_tokens" }],

@@ -1,10 +1,9 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import { providerId } from "./upstream-request.ts";
 
 /** How Hugging Face's router, and an endpoint of one's own, speak OpenAI's format. */
-export const huggingFaceRow = parseOpenAiRow({
+export const huggingFaceRow = ownOpenAiRow({
   id: providerId,
-  kind: "openai",
   base_url: "https://router.huggingface.co/v1",
   key_variables: ["HF_TOKEN"],
   root_path: "/v1",

@@ -4,6 +4,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { JsonObject, JsonValue, LocalAnswer, LocalStep, Outcome, Provider, ProviderCall } from "../../provider.ts";
+import { embedContentAsEmbeddings } from "../../translate/gemini-over-embeddings.ts";
 import { decodeText, parseObject } from "../../translate/json-reading.ts";
 import { classifyError } from "../openai-compatible/errors.ts";
 import { chat, completions } from "./chat.ts";
@@ -55,17 +56,27 @@ const exceptions: Readonly<Record<string, number>> = {
 function answer(provider: string, call: ProviderCall, body: JsonObject): LocalAnswer {
   const knobs = readKnobs(call.model, body.mock);
   if (call.operation === Operation.EMBEDDINGS) return embeddingsAnswer(provider, call, body, knobs);
+  if (call.operation === Operation.EMBED_CONTENT) {
+    const { call: inner, tell } = embedContentAsEmbeddings(call, { id: provider, takesTask: true });
+    return embeddingsAnswer(provider, inner, readBody(inner), knobs, tell);
+  }
   const dialect = dialectOf(call.operation);
   const reply = makeReply(call, body, knobs);
   const payloads = call.stream ? dialect.events(reply, body) : [encode(dialect.body(reply))];
   return { steps: steps(provider, payloads, call.stream, knobs), outcome: () => outcomeOf(reply) };
 }
 
-function embeddingsAnswer(provider: string, call: ProviderCall, body: JsonObject, knobs: Knobs): LocalAnswer {
+function embeddingsAnswer(
+  provider: string,
+  call: ProviderCall,
+  body: JsonObject,
+  knobs: Knobs,
+  tell = (answer: Uint8Array) => answer,
+): LocalAnswer {
   const made = makeEmbeddings(call, body);
   const usage = create(UsageSchema, { inputTokens: BigInt(made.tokens) });
   const outcome: Outcome = { usage, finishReason: "", responseModel: call.model, responseId: "" };
-  return { steps: steps(provider, [encode(made.body)], false, knobs), outcome: () => outcome };
+  return { steps: steps(provider, [tell(encode(made.body))], false, knobs), outcome: () => outcome };
 }
 
 function* steps(provider: string, payloads: Iterable<Uint8Array>, stream: boolean, knobs: Knobs): Generator<LocalStep> {

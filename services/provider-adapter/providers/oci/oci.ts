@@ -11,14 +11,17 @@ import { providerId } from "./upstream-request.ts";
  * Oracle Cloud's Generative AI, https://docs.oracle.com/en-us/iaas/Content/generative-ai/home.htm. It has two formats of a
  * chat: Cohere's models have one, all others share the other. Errors are `{"code", "message"}`.
  */
-export const oci: Provider = createChatProvider({
-  id: providerId,
-  authorizer: "oci-signature",
-  upstream: { outputLimitField: "max_tokens", reasoningField: "reasoning_content" },
-  chat: createChatExchange,
-  embeddings: createEmbeddingsExchange,
-  rerank: createRerankExchange,
-});
+export const oci: Provider = {
+  ...createChatProvider({
+    id: providerId,
+    authorizer: "oci-signature",
+    upstream: { outputLimitField: "max_tokens", reasoningField: "reasoning_content" },
+    chat: createChatExchange,
+    embeddings: createEmbeddingsExchange,
+    rerank: createRerankExchange,
+  }),
+  needsBytes: () => true,
+};
 
 function createChatExchange(call: ProviderCall): Exchange {
   const client = chatOf(call);

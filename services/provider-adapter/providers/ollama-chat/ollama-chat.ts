@@ -13,7 +13,13 @@ const chatUpstream: ChatUpstream = { outputLimitField: "max_tokens", reasoningFi
  * Ollama's native `/api/chat`, https://docs.ollama.com/api/chat: unlike its OpenAI dialect it takes the options of the
  * runner (`num_ctx`, `keep_alive`, …).
  */
-export const ollamaChat: Provider = { id: providerId, chatUpstream, begin, classifyError };
+export const ollamaChat: Provider = {
+  id: providerId,
+  chatUpstream,
+  needsBytes: () => true,
+  begin,
+  classifyError,
+};
 
 function begin(call: ProviderCall): Exchange {
   switch (call.operation) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectError } from "@connectrpc/connect";
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import { findUpstreamError } from "#chassis/errors.ts";
 import { Secret } from "#chassis/secret.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -10,14 +10,12 @@ import { createOpenAiExchange } from "./exchange.ts";
 
 const base = {
   id: "x",
-  kind: "openai",
   base_url: "https://x.test/v1",
   paths: { chat_completions: "chat/completions" },
 };
 
 function requestOf(fields: object, changes: Partial<ProviderCall> & { text?: string } = {}): UpstreamRequest {
-  const [row] = openAiRows(parseCatalog([{ ...base, ...fields }]));
-  assert.ok(row);
+  const row = ownOpenAiRow({ ...base, ...fields });
   const { text = "{}", ...call } = changes;
   return createOpenAiExchange(row, {
     operation: Operation.CHAT_COMPLETIONS,

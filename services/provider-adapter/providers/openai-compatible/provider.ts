@@ -28,6 +28,7 @@ export function createOpenAiCompatibleProvider(row: ProviderRow): Provider {
     id: row.id,
     chatUpstream: chatProvider.upstream,
     ...(row.authorizer === undefined ? {} : { authorizer: row.authorizer }),
+    ...(row.needs_media_bytes ? { needsBytes: () => true } : {}),
     begin: (call) => {
       if (call.operation === Operation.MESSAGES) return createMessagesOverChat(call, chatProvider);
       return call.operation === Operation.RERANK ? createRerankExchange(row, call) : createOpenAiExchange(row, call);

@@ -1,4 +1,4 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import type { OpenAiRow } from "#catalog/provider-row.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { editJson, JsonObjectProblem } from "#chassis/json-members.ts";
@@ -13,9 +13,8 @@ import { createOpenAiExchange } from "../openai-compatible/exchange.ts";
 const providerId = "predibase";
 const ownAddress = "https://serving.app.predibase.com";
 
-const template = parseOpenAiRow({
+const template = ownOpenAiRow({
   id: providerId,
-  kind: "openai",
   base_url: `${ownAddress}/{tenant_id}/deployments/v2/llms`,
   key_variables: ["PREDIBASE_API_KEY"],
   settings: [{ name: "tenant_id", variables: ["PREDIBASE_TENANT_ID"] }],

@@ -17,26 +17,26 @@ export interface RetrievalRow {
   readonly results: string;
 }
 
-/** https://docs.voyageai.com/reference/embeddings-api and https://api.jina.ai/redoc */
-export const retrievalRows: readonly RetrievalRow[] = [
-  {
-    id: "voyage",
-    baseUrl: "https://api.voyageai.com/v1",
-    keyVariable: "VOYAGE_API_KEY",
-    dimensions: "output_dimension",
-    format: "encoding_format",
-    refusesFloat: true,
-    topN: "top_k",
-    results: "data",
-  },
-  {
-    id: "jina_ai",
-    baseUrl: "https://api.jina.ai/v1",
-    keyVariable: "JINA_AI_API_KEY",
-    dimensions: "dimensions",
-    format: "embedding_type",
-    refusesFloat: false,
-    topN: "top_n",
-    results: "results",
-  },
-];
+/** https://docs.voyageai.com/reference/embeddings-api */
+export const voyageRow: RetrievalRow = {
+  id: "voyage",
+  baseUrl: "https://api.voyageai.com/v1",
+  keyVariable: "VOYAGE_API_KEY",
+  dimensions: "output_dimension",
+  format: "encoding_format",
+  refusesFloat: true,
+  topN: "top_k",
+  results: "data",
+};
+
+/** https://api.jina.ai/redoc */
+export const jinaRow: RetrievalRow = {
+  id: "jina_ai",
+  baseUrl: "https://api.jina.ai/v1",
+  keyVariable: "JINA_AI_API_KEY",
+  dimensions: "dimensions",
+  format: "embedding_type",
+  refusesFloat: false,
+  topN: "top_n",
+  results: "results",
+};

@@ -5,9 +5,9 @@ import { findUpstreamError } from "#chassis/errors.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Exchange, JsonObject, Provider, ProviderCall } from "../../provider.ts";
 import { bodyObject, providerCall } from "../../translate/testing/provider-call.ts";
-import { createRetrievalProviders } from "./retrieval.ts";
+import { jina, voyage } from "./retrieval.ts";
 
-const providers = new Map(createRetrievalProviders().map((provider) => [provider.id, provider]));
+const providers = new Map([voyage, jina].map((provider) => [provider.id, provider]));
 
 function providerOf(id: string): Provider {
   const provider = providers.get(id);

@@ -5,15 +5,18 @@ import type { Exchange, Provider, ProviderCall } from "../../provider.ts";
 import { classifyError } from "../openai-compatible/errors.ts";
 import { createEmbeddingsExchange } from "./embeddings-exchange.ts";
 import { createRerankExchange } from "./rerank-exchange.ts";
-import { type RetrievalRow, retrievalRows } from "./retrieval-row.ts";
+import { jinaRow, type RetrievalRow, voyageRow } from "./retrieval-row.ts";
 
 /** The providers that have embeddings and ranks and nothing else. */
-export function createRetrievalProviders(): Provider[] {
-  return retrievalRows.map((row) => ({
+export const voyage = retrievalProvider(voyageRow);
+export const jina = retrievalProvider(jinaRow);
+
+function retrievalProvider(row: RetrievalRow): Provider {
+  return {
     id: row.id,
     begin: (call) => begin(row, call),
     classifyError: (status, headers, body) => classifyError(row.id, status, headers, body),
-  }));
+  };
 }
 
 function begin(row: RetrievalRow, call: ProviderCall): Exchange {

@@ -1,4 +1,4 @@
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import type { Exchange, ProviderCall } from "../../provider.ts";
 import { SseSplitter } from "../../sse.ts";
 import type { AwsService } from "../aws-errors.ts";
@@ -9,25 +9,18 @@ import { upstreamRequest } from "./upstream-request.ts";
 /** Never spoken to: the request is sent to the endpoint's address. */
 const placeholder = "https://openai.invalid";
 
-const rows = openAiRows(
-  parseCatalog([
-    {
-      id: "sagemaker_chat",
-      kind: "openai",
-      base_url: placeholder,
-      needs_key: false,
-      paths: { chat_completions: "chat/completions" },
-    },
-  ]),
-);
+const row = ownOpenAiRow({
+  id: "sagemaker_chat",
+  base_url: placeholder,
+  needs_key: false,
+  paths: { chat_completions: "chat/completions" },
+});
 
 /**
  * A chat completion passed through to an endpoint whose server speaks OpenAI's format. Its events come in the frames of
  * AWS, cut up anywhere.
  */
 export function createOpenAiEndpointExchange(call: ProviderCall, service: AwsService): Exchange {
-  const [row] = rows;
-  if (row === undefined) throw new Error("the row of SageMaker is missing");
   const { authorization: _, ...headers } = call.headers;
   const inner = createOpenAiExchange(row, { ...call, headers, baseUrl: placeholder, credential: undefined });
   const splitter = new SseSplitter();

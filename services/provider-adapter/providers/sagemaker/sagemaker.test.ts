@@ -14,9 +14,9 @@ import {
   randomNumbers,
   texts,
 } from "../../translate/testing/provider-call.ts";
-import { sagemakerProviders } from "./sagemaker.ts";
+import { sagemaker, sagemakerChat } from "./sagemaker.ts";
 
-const providers = new Map(sagemakerProviders.map((provider) => [provider.id, provider]));
+const providers = new Map([sagemaker, sagemakerChat].map((provider) => [provider.id, provider]));
 const hello: JsonObject = { model: "group", messages: [{ role: "user", content: "Hello" }], max_tokens: 10 };
 
 function begin(id: string, changes: Partial<ProviderCall> = {}, body: JsonObject = hello): Exchange {

@@ -14,10 +14,8 @@ type BeginChat = (call: ProviderCall, service: AwsService) => Exchange;
  * Amazon SageMaker: endpoints of one's own. `sagemaker/<endpoint>` continues texts as Hugging Face's server does,
  * `sagemaker_chat/<endpoint>` speaks OpenAI's format.
  */
-export const sagemakerProviders: readonly Provider[] = [
-  sagemakerProvider("sagemaker", createTextExchange),
-  sagemakerProvider("sagemaker_chat", createOpenAiEndpointExchange),
-];
+export const sagemaker = sagemakerProvider("sagemaker", createTextExchange);
+export const sagemakerChat = sagemakerProvider("sagemaker_chat", createOpenAiEndpointExchange);
 
 function sagemakerProvider(id: string, beginChat: BeginChat): Provider {
   const service = { id, name: "SageMaker" };

@@ -1,4 +1,4 @@
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import { upstreamError } from "#chassis/errors.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
 import { decodeText, isObject, objectOf, parseObject } from "../../translate/json-reading.ts";
@@ -9,22 +9,16 @@ import { createOpenAiExchange } from "../openai-compatible/exchange.ts";
 import { orchestrationRequest } from "./chat-request.ts";
 import { providerId, upstreamRequest } from "./upstream-request.ts";
 
-const [row] = openAiRows(
-  parseCatalog([
-    {
-      id: providerId,
-      kind: "openai",
-      base_url: "https://sap.invalid",
-      needs_key: false,
-      paths: { chat_completions: "chat/completions" },
-      ignored_params: ["user", "metadata"],
-    },
-  ]),
-);
+const row = ownOpenAiRow({
+  id: providerId,
+  base_url: "https://sap.invalid",
+  needs_key: false,
+  paths: { chat_completions: "chat/completions" },
+  ignored_params: ["user", "metadata"],
+});
 
 /** A chat completion call: OpenAI's request inside SAP's, and OpenAI's answer inside SAP's. */
 export function createChatExchange(call: ProviderCall): Exchange {
-  if (row === undefined) throw new Error("the row of SAP is missing");
   const inner = createOpenAiExchange(row, { ...call, baseUrl: "", credential: undefined });
   const chat = parseObject(decodeText(inner.request.body)) ?? {};
   return {

@@ -1,11 +1,10 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 
 export const providerId = "snowflake";
 
 /** How Snowflake's Cortex speaks OpenAI's format. */
-export const snowflakeRow = parseOpenAiRow({
+export const snowflakeRow = ownOpenAiRow({
   id: providerId,
-  kind: "openai",
   base_url: "https://{account_id}.snowflakecomputing.com/api/v2",
   key_variables: ["SNOWFLAKE_JWT"],
   key_mark: "pat/",

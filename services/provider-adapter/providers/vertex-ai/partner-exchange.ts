@@ -1,4 +1,4 @@
-import { openAiRows, parseCatalog } from "#catalog/catalog.ts";
+import { openAiRows, ownOpenAiRow } from "#catalog/catalog.ts";
 import type { OpenAiRow } from "#catalog/provider-row.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Secret } from "#chassis/secret.ts";
@@ -92,11 +92,9 @@ function resourceOf({ stream }: ProviderCall, { model, endpoint }: PartnerModel)
   return `${modelResource(model, endpoint)}:${stream ? "streamRawPredict" : "rawPredict"}`;
 }
 
-const [plain] = openAiRows(parseCatalog([{ id: "vertex_ai", kind: "openai", needs_key: false, paths: {} }]));
+const plain = ownOpenAiRow({ id: "vertex_ai", needs_key: false, paths: {} });
 const rows = new Map(openAiRows().map((row) => [row.id, row]));
 
 function quirksOf({ likeness = "" }: PartnerModel): OpenAiRow {
-  const row = rows.get(likeness) ?? plain;
-  if (row === undefined) throw new Error("the row of Vertex AI's partners is missing");
-  return row;
+  return rows.get(likeness) ?? plain;
 }

@@ -28,6 +28,8 @@ const partnerModels = withGenerateContent({
 export const vertexAi: Provider = {
   ...geminiModels,
   authorizer: "google-token",
+  // Claude's images come as bytes there. https://platform.claude.com/docs/en/build-with-claude/vision
+  needsBytes: (call, { protocol }) => protocol === "http:" || modelsOf(call) === claudeModels,
   begin(call) {
     if (call.operation === Operation.RERANK) return createRerankExchange(call);
     return modelsOf(call).begin(call);

@@ -1,4 +1,4 @@
-import { parseOpenAiRow } from "#catalog/catalog.ts";
+import { ownOpenAiRow } from "#catalog/catalog.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { JsonObjectProblem } from "#chassis/json-members.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -12,9 +12,8 @@ import { createOpenAiAnswer } from "../openai-compatible/exchange.ts";
 import { modelMembers, upstreamRequest } from "./upstream-request.ts";
 
 /** What of OpenAI's chat IBM does not have. https://cloud.ibm.com/apidocs/watsonx-ai#text-chat */
-const quirks = parseOpenAiRow({
+const quirks = ownOpenAiRow({
   id: "watsonx",
-  kind: "openai",
   paths: {},
   ignored_params: [
     "metadata",

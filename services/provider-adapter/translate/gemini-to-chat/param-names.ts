@@ -1,9 +1,11 @@
 import { ConnectError } from "@connectrpc/connect";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 
-/** Parameters of a chat completion, and where Google's clients write them. */
+/** Parameters of a chat completion or of embeddings, and where Google's clients write them. */
 const written: Readonly<Record<string, string>> = {
+  dimensions: "outputDimensionality",
   frequency_penalty: "generationConfig.frequencyPenalty",
+  input: "content",
   logprobs: "generationConfig.responseLogprobs",
   max_completion_tokens: "generationConfig.maxOutputTokens",
   max_tokens: "generationConfig.maxOutputTokens",

@@ -2,6 +2,7 @@ import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { errorText } from "#chassis/log.ts";
 import { type KeyPolicy, noKeyPolicy } from "./key-policy.ts";
+import { noTokens, type TokenSettings } from "./tokens/settings.ts";
 
 /** The settings of auth. */
 export interface AuthConfig {
@@ -12,6 +13,8 @@ export interface AuthConfig {
   /** What the configuration file says about keys: `readKeyPolicy`. */
   readonly keyPolicy: KeyPolicy;
   readonly rotation: RotationConfig;
+  /** Which tokens of others are accepted: `readTokenSettings`. */
+  readonly tokens: TokenSettings;
 }
 
 /** When keys are replaced that asked for it, and how long the old ones work on. */
@@ -23,11 +26,16 @@ export interface RotationConfig {
   readonly grace: string | undefined;
 }
 
-export function readEnv(env: Environment, keyPolicy: KeyPolicy = noKeyPolicy): AuthConfig {
+export function readEnv(
+  env: Environment,
+  keyPolicy: KeyPolicy = noKeyPolicy,
+  tokens: TokenSettings = noTokens,
+): AuthConfig {
   return {
     keyBytes: integer(env, "LENGTH_OF_LITELLM_GENERATED_KEY", 16, 16, 64),
     announceRetryMs: 1000,
     keyPolicy,
+    tokens,
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

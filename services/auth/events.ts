@@ -2,7 +2,7 @@ import type { Meter } from "@opentelemetry/api";
 import { errorText, type Logger } from "#chassis/log.ts";
 
 /** How a look-up of a key ended. */
-export type AuthenticationOutcome = "master" | "virtual" | "unknown" | "unavailable";
+export type AuthenticationOutcome = "master" | "virtual" | "token" | "refused_token" | "unknown" | "unavailable";
 
 /** What happens in auth, as metrics and log lines: one function per event. Keys appear by the start of their hash. */
 export interface AuthTelemetry {
@@ -10,6 +10,8 @@ export interface AuthTelemetry {
   /** Something was made, changed or deleted: `scope` names it, `by` the user or key that did it. */
   changed(changes: readonly { readonly scope: string; readonly action: string }[], by: string): void;
   announcementFailed(error: unknown): void;
+  /** The keys of an issuer of tokens cannot be had. */
+  issuerUnanswered(url: string, error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
 }
@@ -27,6 +29,8 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
       }
     },
     rotationFailed: (error) => log.warn("a key that is due is not replaced yet", { error: errorText(error) }),
+    issuerUnanswered: (url, error) =>
+      log.warn("the keys of an issuer of tokens cannot be read", { url, error: errorText(error) }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };
 }

@@ -96,12 +96,15 @@ function cut(bytes: Buffer, remove: readonly string[]): Uint8Array {
   }
 }
 
-/** The model that a name of the key or its team stands for. */
-function aliased({ aliases }: Principal, model: string): string {
-  return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
+/** The model that a name of the key or its team, or of another team of a token, stands for. */
+function aliased({ aliases, alternatives }: Principal, model: string): string {
+  if (Object.hasOwn(aliases, model)) return aliases[model] ?? model;
+  for (const other of alternatives) if (Object.hasOwn(other.aliases, model)) return other.aliases[model] ?? model;
+  return model;
 }
 
 function callerOf(principal: Principal, input: GatewayInput, model: string): Caller {
+  const { alternatives } = principal;
   const tags = principal.tags.length === 0 ? input.tags : [...new Set([...principal.tags, ...input.tags])];
   return {
     $typeName: CallerSchema.typeName,
@@ -110,10 +113,11 @@ function callerOf(principal: Principal, input: GatewayInput, model: string): Cal
     keyAlias: principal.keyAlias,
     userId: principal.userId,
     teamId: principal.teamId,
-    endUser: input.endUser.slice(0, maxNameLength),
+    endUser: (principal.endUser || input.endUser).slice(0, maxNameLength),
     tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map((tag) => tag.slice(0, maxNameLength)),
     models: principal.models,
     scopes: scopesFor(principal.scopes, model),
     rights: principal.rights,
+    alternatives: alternatives.length === 0 ? [] : alternatives.map((each) => callerOf(each, input, model)),
   };
 }

@@ -63,12 +63,15 @@ function addAll(
   for (const [at, each] of found.entries()) add(caller, model, names[at] ?? "", each);
 }
 
-function add(caller: Caller, model: string, name: string, { scopes, models, blocked }: DescribeScopeResponse): void {
+type HeldBy = Pick<DescribeScopeResponse, "scopes" | "models" | "blocked">;
+
+function add(caller: Caller, model: string, name: string, { scopes, models, blocked }: HeldBy): void {
   if (blocked) {
     throw gatewayError(Reason.PERMISSION_DENIED, `Authentication Error, ${name.replace(":", "=")} is blocked.`, {
       param: name.startsWith("customer:") ? "user" : "tags",
     });
   }
+  for (const each of caller.alternatives) add(each, model, name, { scopes, models, blocked });
   if (scopes.length > 0) caller.scopes = [...caller.scopes, ...scopesFor(scopes, model)];
   if (models.length > 0) {
     const level = name.slice(0, name.indexOf(":"));

@@ -19,7 +19,9 @@ import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
 import { authSchema } from "../auth/db/schema.ts";
 import { createAuthService } from "../auth/service.ts";
+import { readTokenSettings } from "../auth/tokens/config-file.ts";
 import { readEdgeConfig } from "../edge/config.ts";
+import { readTokenUse } from "../edge/config-file.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
 import { createEdgeService, type EdgeService } from "../edge/service.ts";
 import { readEnv as readAdapterEnv } from "../provider-adapter/config.ts";
@@ -87,14 +89,15 @@ async function hostAccounting({ file, log, telemetry, state, peers }: Start): Pr
 async function hostAuth(start: Start): Promise<void> {
   const { file, log, telemetry, state, peers, masterKey } = start;
   const { policy, warnings } = readKeyPolicy(file.document);
-  for (const warning of warnings) log.warn(warning);
+  const { tokens, warnings: tokenWarnings } = readTokenSettings(file.document, file.env);
+  for (const warning of [...warnings, ...tokenWarnings]) log.warn(warning);
   const service = createAuthService({
     database: await state.database(authSchema),
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
     sealer: sealerOf(start),
-    config: readAuthEnv(file.env, policy),
+    config: readAuthEnv(file.env, policy, tokens),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,
@@ -156,7 +159,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       rest: adminServices.map(({ owner, service }) => bindRest(service, peers.client(owner, service))),
     },
     events: state.events,
-    config: readEdgeConfig(file.env, version),
+    config: readEdgeConfig(file.env, version, readTokenUse(file.document)),
     log: log.with({ service: "edge" }),
     meter: telemetry.meter("edge"),
     metrics: () => telemetry.scrape(),

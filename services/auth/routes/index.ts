@@ -4,6 +4,7 @@ import { SpendReportService } from "#gen/sluice/auth/v1/spend_report_service_pb.
 import type { RouteContext } from "../context.ts";
 import { accessGroupRoutes } from "./access-group/index.ts";
 import { authenticate } from "./authenticate.ts";
+import { authenticateToken } from "./authenticate-token.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
 import { describeScope } from "./describe-scope.ts";
@@ -17,7 +18,11 @@ import { userRoutes } from "./user/index.ts";
 
 export function createRoutes(context: RouteContext): readonly Implementation[] {
   return [
-    implement(AuthService, { authenticate: authenticate(context), describeScope: describeScope(context) }),
+    implement(AuthService, {
+      authenticate: authenticate(context),
+      authenticateToken: authenticateToken(context),
+      describeScope: describeScope(context),
+    }),
     keyRoutes(context),
     implement(SpendReportService, {
       listKeySpend: listKeySpend(context),

@@ -17,7 +17,11 @@ const log = createLogger("error", () => undefined);
 /** A server that answers with its own name, and streams as long as it is asked to. */
 function serve(name: string, host = "127.0.0.1", port = 0): Promise<RpcServer> {
   const implementations = [
-    implement(AuthService, { describeScope: () => ({}), authenticate: () => ({ principal: { keyId: name } }) }),
+    implement(AuthService, {
+      authenticateToken: () => ({}),
+      describeScope: () => ({}),
+      authenticate: () => ({ principal: { keyId: name } }),
+    }),
     implement(InferenceService, {
       async *infer({ model }, { signal }): AsyncIterable<MessageInitShape<typeof InferResponseSchema>> {
         yield { event: { case: "started", value: { provider: name } } };

@@ -20,6 +20,7 @@ const authenticatePath = `/${AuthService.typeName}/${AuthService.method.authenti
 
 const implementations = [
   implement(AuthService, {
+    authenticateToken: () => ({}),
     describeScope: () => ({}),
     authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),
   }),

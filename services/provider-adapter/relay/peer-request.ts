@@ -31,6 +31,7 @@ export function requestForPeer(request: InferRequest, { target, call }: AdapterC
       models: [],
       scopes: [],
       rights: [],
+      alternatives: [],
     },
     target: create(TargetSchema, {
       provider: target.provider,

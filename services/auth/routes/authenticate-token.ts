@@ -1,0 +1,57 @@
+import { timingSafeEqual } from "node:crypto";
+import { ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { findGatewayError } from "#chassis/errors.ts";
+import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { RouteContext } from "../context.ts";
+import { masterPrincipal } from "../principal.ts";
+import { hashKey } from "../secret-key.ts";
+import type { Identity } from "../tokens/identity.ts";
+import { readIntrospectedIdentity } from "../tokens/introspected-identity.ts";
+import { createTokenIntrospector } from "../tokens/introspection.ts";
+import { readJwtIdentity } from "../tokens/jwt-identity.ts";
+import { badToken } from "../tokens/refusal.ts";
+import { tokenPrincipal } from "../tokens/token-principal.ts";
+import { createTokenVerifier } from "../tokens/verify-token.ts";
+
+const maxTokenLength = 16 * 1024;
+const jwsForm = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+export function authenticateToken(context: RouteContext): ServiceImpl<typeof AuthService>["authenticateToken"] {
+  const { masterKeyHash, telemetry } = context;
+  const identify = identifier(context);
+  return async ({ token, teamId }) => {
+    if (token === "" || token.length > maxTokenLength) throw badToken(`it must have 1 to ${maxTokenLength} characters`);
+    // A master key may look like anything.
+    const keyId = hashKey(token);
+    if (masterKeyHash !== undefined && timingSafeEqual(Buffer.from(keyId), Buffer.from(masterKeyHash))) {
+      telemetry.authenticated("master");
+      return { principal: masterPrincipal(keyId) };
+    }
+    try {
+      const identity = await identify(token);
+      const principal = await tokenPrincipal(context, identity, teamId);
+      telemetry.authenticated("token");
+      return { principal };
+    } catch (error) {
+      const unavailable = findGatewayError(ConnectError.from(error))?.reason === Reason.UNAVAILABLE;
+      telemetry.authenticated(unavailable ? "unavailable" : "refused_token");
+      throw error;
+    }
+  };
+}
+
+/** Whom a token names: a JWT by its signature, any other by its server's word. */
+function identifier({ config: { tokens }, clock, telemetry }: RouteContext): (token: string) => Promise<Identity> {
+  const { jwt, introspection } = tokens;
+  const verify = jwt && createTokenVerifier(jwt, { clock, unanswered: telemetry.issuerUnanswered });
+  const introspect = introspection && createTokenIntrospector(introspection, clock);
+  return async (token) => {
+    if (jwt !== undefined && verify !== undefined && jwsForm.test(token))
+      return readJwtIdentity(await verify(token), jwt);
+    if (introspection !== undefined && introspect !== undefined) {
+      return readIntrospectedIdentity(await introspect(token), introspection);
+    }
+    throw badToken("tokens of this kind are not accepted here");
+  };
+}

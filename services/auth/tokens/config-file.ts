@@ -1,0 +1,118 @@
+import { ConfigurationError, type Environment, integer, list, text } from "#chassis/environment.ts";
+import { Secret } from "#chassis/secret.ts";
+import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
+import { generalSchema, type JwtAuth, type RolePermissions, refusedFields, unbuiltFields } from "./config-schema.ts";
+import type { IntrospectionSettings, JwtSettings, KeyAddress, TokenSettings } from "./settings.ts";
+
+const place = ["general_settings", "litellm_jwtauth"] as const;
+const discoveryPath = "/.well-known/openid-configuration";
+
+/**
+ * Reads which tokens of others are accepted: `enable_jwt_auth`, `litellm_jwtauth`, `role_permissions` and
+ * `enable_oauth2_auth` of `general_settings`, and LiteLLM's variables `JWT_…` and `OAUTH_…`. A warning is one sentence.
+ *
+ * @throws ConfigurationError where a value is wrong or missing, or where a setting that is not built would narrow what
+ *   tokens are good for.
+ */
+export function readTokenSettings(
+  document: YamlDocument,
+  env: Environment,
+): { tokens: TokenSettings; warnings: string[] } {
+  const general = readSection(document, ["general_settings"], generalSchema) ?? {};
+  const claims = general.litellm_jwtauth ?? {};
+  const warnings: string[] = [];
+  const isJwt = general.enable_jwt_auth === true;
+  if (isJwt) warnings.push(...checkFields(document, claims));
+  else if (general.litellm_jwtauth)
+    warnings.push("general_settings.litellm_jwtauth has no effect without enable_jwt_auth");
+  const jwt = isJwt ? readJwt(env, claims, general.role_permissions ?? [], warnings) : undefined;
+  const introspection = general.enable_oauth2_auth === true ? readIntrospection(env, warnings) : undefined;
+  return { tokens: { jwt, introspection }, warnings };
+}
+
+function checkFields(document: YamlDocument, claims: JwtAuth): string[] {
+  for (const name of refusedFields) {
+    if (claims[name] !== null && claims[name] !== undefined) {
+      throw document.problem(
+        [...place, name],
+        "nothing here: it is not built yet, and tokens would be good for more without it",
+      );
+    }
+  }
+  if (claims.enforce_scope_based_access === true && (claims.scope_mappings ?? []).length === 0) {
+    throw document.problem([...place, "scope_mappings"], "the scopes that enforce_scope_based_access asks for");
+  }
+  for (const field of ["role_mappings", "jwt_litellm_role_map"] as const) {
+    if ((claims[field] ?? []).length > 0 && !claims.roles_jwt_field) {
+      throw document.problem([...place, "roles_jwt_field"], `the claim that ${field} is about`);
+    }
+  }
+  return unbuiltFields
+    .filter((name) => claims[name] !== null && claims[name] !== undefined)
+    .map((name) => `general_settings.litellm_jwtauth.${name} is not built yet; ignored`);
+}
+
+function readJwt(env: Environment, claims: JwtAuth, rolePermissions: RolePermissions, warnings: string[]): JwtSettings {
+  const issuers = list(env, "JWT_ISSUER") ?? [];
+  const audiences = list(env, "JWT_AUDIENCE") ?? [];
+  const given = list(env, "JWT_PUBLIC_KEY_URL") ?? [];
+  const addresses: KeyAddress[] = given.map((url) => ({
+    url,
+    // The keys of several addresses are told apart by the issuer; one issuer owns all of them.
+    issuer: issuers.length === 1 ? issuers[0] : undefined,
+  }));
+  if (given.length === 0) {
+    for (const issuer of issuers) addresses.push({ url: issuer.replace(/\/$/, "") + discoveryPath, issuer });
+  }
+  if (addresses.length === 0) {
+    throw new ConfigurationError(
+      "enable_jwt_auth needs JWT_PUBLIC_KEY_URL (where the issuer's keys are) or JWT_ISSUER",
+    );
+  }
+  const variable = given.length === 0 ? "JWT_ISSUER" : "JWT_PUBLIC_KEY_URL";
+  for (const { url } of addresses) warnings.push(...checkAddress(variable, url));
+  if (issuers.length === 0 && audiences.length === 0) {
+    warnings.push(
+      "neither JWT_AUDIENCE nor JWT_ISSUER is set: every token that the issuer signs is accepted, for whatever service it was meant",
+    );
+  }
+  return {
+    addresses,
+    issuers,
+    audiences,
+    keyTtlMs: (claims.public_key_ttl ?? 600) * 1000,
+    toleranceSeconds: integer(env, "SLUICE_JWT_CLOCK_TOLERANCE_SECONDS", 60, 0, 600),
+    claims,
+    rolePermissions,
+  };
+}
+
+function readIntrospection(env: Environment, warnings: string[]): IntrospectionSettings {
+  const url = text(env, "OAUTH_TOKEN_INFO_ENDPOINT");
+  if (url === undefined) throw new ConfigurationError("enable_oauth2_auth needs OAUTH_TOKEN_INFO_ENDPOINT");
+  warnings.push(...checkAddress("OAUTH_TOKEN_INFO_ENDPOINT", url));
+  const id = text(env, "OAUTH_CLIENT_ID");
+  const secret = text(env, "OAUTH_CLIENT_SECRET");
+  if ((id === undefined) !== (secret === undefined)) {
+    throw new ConfigurationError("OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET come together");
+  }
+  return {
+    url,
+    client: id === undefined || secret === undefined ? undefined : { id, secret: new Secret(secret) },
+    userIdField: text(env, "OAUTH_USER_ID_FIELD_NAME") ?? "sub",
+    userRoleField: text(env, "OAUTH_USER_ROLE_FIELD_NAME") ?? "role",
+    teamIdField: text(env, "OAUTH_USER_TEAM_ID_FIELD_NAME") ?? "team_id",
+  };
+}
+
+/** Without TLS whoever is in between hands out keys or reads tokens; on one machine nobody is. */
+function checkAddress(variable: string, address: string): string[] {
+  const url = URL.parse(address);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") {
+    throw new ConfigurationError(`${variable} must be an https:// address without a password`);
+  }
+  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  return url.protocol === "http:" && !isLocal
+    ? [`${variable} is an http:// address: whoever is on the way can pass as the issuer`]
+    : [];
+}

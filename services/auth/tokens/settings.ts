@@ -1,0 +1,40 @@
+import type { Secret } from "#chassis/secret.ts";
+import type { JwtAuth, RolePermissions } from "./config-schema.ts";
+
+/** Which tokens of others are accepted, and what they stand for. */
+export interface TokenSettings {
+  readonly jwt: JwtSettings | undefined;
+  readonly introspection: IntrospectionSettings | undefined;
+}
+
+export const noTokens: TokenSettings = { jwt: undefined, introspection: undefined };
+
+/** Where keys of an issuer are: a JWKS, or a document of OpenID Connect Discovery that names one. */
+export interface KeyAddress {
+  readonly url: string;
+  /** Whom the address belongs to, where that is known: only tokens of this issuer are checked with its keys. */
+  readonly issuer: string | undefined;
+}
+
+export interface JwtSettings {
+  readonly addresses: readonly KeyAddress[];
+  /** What `iss` may be; empty where it may be anything. */
+  readonly issuers: readonly string[];
+  /** What `aud` must hold one of; empty where it may be anything. */
+  readonly audiences: readonly string[];
+  /** How long keys are used without a question, in milliseconds. */
+  readonly keyTtlMs: number;
+  /** How far clocks may be apart, in seconds. */
+  readonly toleranceSeconds: number;
+  readonly claims: JwtAuth;
+  readonly rolePermissions: RolePermissions;
+}
+
+export interface IntrospectionSettings {
+  readonly url: string;
+  /** With these, the question is RFC 7662's; without, the token itself is sent as the bearer, as LiteLLM does. */
+  readonly client: { readonly id: string; readonly secret: Secret } | undefined;
+  readonly userIdField: string;
+  readonly userRoleField: string;
+  readonly teamIdField: string;
+}

@@ -49,10 +49,9 @@ export class IssuerKeys {
 
   /** The keys; undefined where there are none and the issuer does not answer. */
   async get(): Promise<LoadedKeys | undefined> {
-    const age = this.#since(this.#fetchedAt);
-    if (age >= this.#options.ttlMs && this.#since(this.#askedAt) >= (this.#keys ? staleRetryMs : retryMs)) {
-      await this.#ask();
-    }
+    const isOld = this.#since(this.#fetchedAt) >= this.#options.ttlMs;
+    const pause = this.#keys === undefined ? retryMs : staleRetryMs;
+    if (isOld && (this.#asking !== undefined || this.#since(this.#askedAt) >= pause)) await this.#ask();
     return this.#since(this.#fetchedAt) < this.#options.ttlMs + maxStaleMs ? this.#keys : undefined;
   }
 

@@ -5,7 +5,6 @@ import { TeamSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import { ModelRightsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
 import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../context.ts";
-import type { VirtualKeyRow } from "../db/entities.ts";
 import { loadLineage } from "../lineage.ts";
 import { virtualPrincipal } from "../principal.ts";
 import { roleOf } from "../roles.ts";
@@ -14,6 +13,7 @@ import { type Identity, noModels } from "./identity.ts";
 import { bringUp } from "./made-people.ts";
 import { findPeople, type NamedPeople } from "./named-people.ts";
 import { badToken, tokenDenied } from "./refusal.ts";
+import { tokenRow } from "./token-row.ts";
 
 /** Teams that a token can be used in. */
 const maxTeams = 16;
@@ -76,7 +76,13 @@ async function principalIn(
   people: NamedPeople,
   teamId: string | undefined,
 ): Promise<Principal> {
-  const key = rowOf(identity, people, teamId);
+  const key = tokenRow({
+    keyId: identity.keyId,
+    userId: people.user?.userId ?? identity.user?.id ?? "",
+    teamId: teamId ?? "",
+    organizationId: people.organization?.organizationId,
+    expiresAt: identity.expiresAt,
+  });
   const lineage = await loadLineage(database, { key, retiredUntil: undefined });
   const principal = virtualPrincipal(lineage, new Date(clock()));
   // What an issuer says of somebody that nobody knows here.
@@ -91,28 +97,4 @@ async function principalIn(
   principal.allowedRoutes = [...identity.allowedRoutes];
   principal.endUser = identity.endUser;
   return principal;
-}
-
-/** The key that the token is in the place of: one without settings of its own. It is never stored. */
-function rowOf(identity: Identity, { user, organization }: NamedPeople, teamId: string | undefined): VirtualKeyRow {
-  const never = new Date(0);
-  return {
-    keyId: identity.keyId,
-    keyName: "",
-    keyAlias: null,
-    userId: user?.userId ?? identity.user?.id ?? null,
-    teamId: teamId ?? null,
-    organizationId: organization?.organizationId ?? null,
-    projectId: null,
-    expiresAt: identity.expiresAt ?? null,
-    rotationCount: 0,
-    rotatedAt: null,
-    rotateAt: null,
-    doc: {},
-    createdAt: never,
-    createdBy: "",
-    updatedAt: never,
-    updatedBy: "",
-    version: 0,
-  };
 }

@@ -60,9 +60,7 @@ test("what is wrong with a token is found, and none of it is let in", async () =
   const { provider } = setup;
   const now = seconds(setup.clock.now);
   const other = await generateKeyPair("RS256");
-  const publicPem = await exportSPKI(
-    await publicKeyOf(provider),
-  );
+  const publicPem = await exportSPKI(await publicKeyOf(provider));
   const good = await provider.sign();
   const [head = "", body = "", signature = ""] = good.split(".");
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -167,9 +165,13 @@ test("a flood of tokens with keys that nobody has costs one question a minute", 
   });
   for (const minute of [0, 1]) {
     clock.now += minute * 60_000;
-    const found = await Promise.all(tokens.map((token) => refusal(setup, token)));
-    assert.deepEqual(new Set(found), new Set([Reason.KEY_INVALID]));
-    assert.equal(keyFetches(setup), 1 + minute, provider.asked.join());
+    const found = new Set<Reason | undefined>();
+    for (let from = 0; from < tokens.length; from += 50) {
+      const some = tokens.slice(from, from + 50);
+      for (const each of await Promise.all(some.map((token) => refusal(setup, token)))) found.add(each);
+    }
+    assert.deepEqual(found, new Set([Reason.KEY_INVALID]));
+    assert.equal(keyFetches(setup), 1 + minute);
   }
   await setup.close();
 });

@@ -23,9 +23,9 @@ export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService
     }
     const keyId = key === "" ? caller.keyId : keyIdOf(key);
     const { row, permitted } = await findKey(caller, keyId);
-    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
-    // Who has no key and is let in has a token of somebody else's.
+    // Who is let in without a key has the token of an identity provider.
     const shown = row ?? (key === "" ? tokenRow(caller) : null);
+    requireKeyRight(maySeeKey(caller, shown ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
     if (shown === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
     const spend = await spentByOne(context, scopeOf.key(keyId));
     return { key: key === "" ? keyId : key, info: keyView(shown, spend) };

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
-import { ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { databaseError } from "#chassis/database/database.ts";
 import { findGatewayError } from "#chassis/errors.ts";
 import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -33,8 +34,9 @@ export function authenticateToken(context: RouteContext): ServiceImpl<typeof Aut
       const principal = await tokenPrincipal(context, identity, teamId);
       telemetry.authenticated("token");
       return { principal };
-    } catch (error) {
-      const unavailable = findGatewayError(ConnectError.from(error))?.reason === Reason.UNAVAILABLE;
+    } catch (thrown) {
+      const error = databaseError(thrown);
+      const unavailable = findGatewayError(error)?.reason === Reason.UNAVAILABLE;
       telemetry.authenticated(unavailable ? "unavailable" : "refused_token");
       throw error;
     }

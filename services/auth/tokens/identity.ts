@@ -36,8 +36,10 @@ export interface IdentityRules {
   readonly makesTeam: boolean;
   /** Whether the user joins the teams of its token. */
   readonly joinsTeams: boolean;
-  /** Whether role and teams of the user are made what the token says. */
+  /** Whether the role of the user is made what the token says. */
   readonly syncsUser: boolean;
+  /** The same for its teams: where the token says nothing of teams, nothing is taken away. */
+  readonly syncsTeams: boolean;
   /** Whether a token without a team may use no model. */
   readonly needsTeam: boolean;
 }
@@ -48,6 +50,7 @@ export const lenientRules: IdentityRules = {
   makesTeam: false,
   joinsTeams: false,
   syncsUser: false,
+  syncsTeams: false,
   needsTeam: false,
 };
 

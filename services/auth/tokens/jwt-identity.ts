@@ -53,10 +53,11 @@ export function readJwtIdentity(claims: Claims, settings: JwtSettings): Identity
     rules: {
       // A role that the issuer gives stands for itself: LiteLLM asks for no user and no team then.
       mustExist: !isAdmin && !(rules.enforce_rbac && objectId !== undefined),
-      makesUser: rules.user_id_upsert === true,
+      makesUser: rules.user_id_upsert === true && !(rules.user_allowed_email_domain && user?.email === undefined),
       makesTeam: rules.team_id_upsert === true,
       joinsTeams: rules.upsert_sso_user_to_team === true,
       syncsUser: rules.sync_user_role_and_teams === true,
+      syncsTeams: rules.sync_user_role_and_teams === true && saysTeams(claims, rules),
       needsTeam: rules.enforce_team_based_model_access === true && !isAdmin,
     },
   };
@@ -111,6 +112,11 @@ function readTeams(claims: Claims, rules: JwtAuth, objectId: string | undefined)
     throw badToken(`its claim ${rules.team_id_jwt_field} is missing: it names the team`);
   }
   return { teamIds, teamAliases, requiredTeamId: undefined };
+}
+
+function saysTeams(claims: Claims, rules: JwtAuth): boolean {
+  const names = [rules.team_id_jwt_field, rules.team_ids_jwt_field, rules.team_alias_jwt_field];
+  return names.some((name) => findClaim(claims, name) !== undefined);
 }
 
 function isAdminScope(claims: Claims, rules: JwtAuth): boolean {

@@ -25,43 +25,38 @@ import { findPeople, type NamedPeople } from "./named-people.ts";
 /** Who makes what tokens name: `jwt` stands in the columns of what was made and changed so. */
 const tokenCaller = create(AdminCallerSchema, { keyId: "jwt", roles: [Role.PROXY_ADMIN] });
 
+/** How often it is looked again after somebody else has made the same. */
+const maxTries = 3;
+
 /**
  * Makes who is missing of those that a token names and brings a user's role and teams up to what it says, where the
- * configuration wants that: all in one transaction, and none where nothing is to be done.
+ * configuration wants that: all in one transaction, and none where nothing is to be done. Returns who is there then.
  */
-export async function bringUp(context: RouteContext, identity: Identity, found: NamedPeople): Promise<NamedPeople> {
+export async function bringUp(context: RouteContext, identity: Identity): Promise<NamedPeople> {
   const { database } = context;
-  if (!(await isBehind(database.em(), identity, found))) return found;
-  try {
-    await change(context, tokenCaller, async (em) => {
-      const now = new Date(context.clock());
-      return { result: undefined, changed: await makeChanges(em, identity, now) };
-    });
-  } catch (error) {
-    // Somebody else has just made the same: what is there now is what was wanted.
-    if (findGatewayError(ConnectError.from(error))?.reason !== Reason.CONFLICT) throw error;
+  for (let tries = 1; ; tries += 1) {
+    const found = await findPeople(database.em(), identity);
+    if (tries > maxTries || !(await isBehind(database.em(), identity, found))) return found;
+    try {
+      await change(context, tokenCaller, async (em) => {
+        const now = new Date(context.clock());
+        return { result: undefined, changed: await makeChanges(em, identity, now) };
+      });
+    } catch (error) {
+      // Another token has just made the same.
+      if (findGatewayError(ConnectError.from(error))?.reason !== Reason.CONFLICT) throw error;
+    }
   }
-  return findPeople(database.em(), identity);
 }
 
 async function isBehind(em: SqlEntityManager, identity: Identity, { user, teams }: NamedPeople): Promise<boolean> {
   const { rules, user: claim } = identity;
+  const teamIds = teams.map(({ teamId }) => teamId);
   if (claim !== undefined && user === null && rules.makesUser) return true;
-  if (
-    missingTeam(
-      identity,
-      teams.map(({ teamId }) => teamId),
-    ) !== undefined
-  )
-    return true;
+  if (missingTeam(identity, teamIds) !== undefined) return true;
   if (user === null || !(rules.joinsTeams || rules.syncsUser)) return false;
   if (rules.syncsUser && claim?.role !== undefined && claim.role !== user.userRole) return true;
-  const { missing, surplus } = await placesToChange(
-    em,
-    identity,
-    user,
-    teams.map(({ teamId }) => teamId),
-  );
+  const { missing, surplus } = await placesToChange(em, identity, user, teamIds);
   return missing.length + surplus.length > 0;
 }
 
@@ -86,6 +81,8 @@ async function makeChanges(em: SqlEntityManager, identity: Identity, now: Date):
   }
   const user = before.user ?? (await makeUser(em, identity, now, changed));
   if (user === undefined || !(rules.joinsTeams || rules.syncsUser)) return changed;
+  // Tokens of one user are brought up one after the other.
+  await em.findOne(User, { userId: user.userId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
   if (rules.syncsUser) changed.push(...(await syncRole(em, user, identity.user, now)));
   const { missing, surplus } = await placesToChange(em, identity, user, known);
   const members = [{ userId: user.userId, role: "user" }];
@@ -130,7 +127,9 @@ async function placesToChange(
   teamIds: readonly string[],
 ) {
   const places = await em.find(TeamMember, { userId });
-  const missing = teamIds.filter((id) => !places.some(({ teamId }) => teamId === id));
-  const surplus = rules.syncsUser ? places.filter(({ teamId }) => !teamIds.includes(teamId)) : [];
+  const missing = !(rules.joinsTeams || rules.syncsTeams)
+    ? []
+    : teamIds.filter((id) => !places.some(({ teamId }) => teamId === id));
+  const surplus = rules.syncsTeams ? places.filter(({ teamId }) => !teamIds.includes(teamId)) : [];
   return { missing, surplus };
 }

@@ -100,9 +100,16 @@ for (const { name, url } of databases.all) {
     );
     assert.ok(moved.roles.includes(Role.PROXY_ADMIN_VIEWER));
     assert.ok(setup.announcedScopes.includes("user:ann"));
+    // Many tokens of one user that disagree, and one that says nothing of teams.
+    await Promise.all(["g1", "g2", "g3", "g1"].map((group) => signed(setup, { ...claims, groups: [group] })));
+    await signed(setup, claims);
+    const { groups: _, ...silent } = claims;
+    assert.deepEqual(teamsOf(await signed(setup, silent)), [""]);
+    assert.deepEqual(await places(), ["g1", "g2"]);
     // The same person under another id, by the address; and one whose address nobody has checked.
     assert.equal((await signed(setup, { ...claims, sub: "ann-2" })).userId, "ann");
     await assert.rejects(signed(setup, { ...claims, sub: "x", email_verified: false }), /not verified/);
+    await assert.rejects(signed(setup, { sub: "new", roles: "staff" }), /its user is not known here/);
     await assert.rejects(
       signed(setup, { ...claims, sub: "eve", email: "eve@example.com.evil.org" }),
       /not one of example.com/,

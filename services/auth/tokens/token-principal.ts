@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { databaseError } from "#chassis/database/database.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { TeamSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import { ModelRightsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
@@ -11,7 +10,7 @@ import { roleOf } from "../roles.ts";
 import { readDoc } from "../stored-doc.ts";
 import { type Identity, noModels } from "./identity.ts";
 import { bringUp } from "./made-people.ts";
-import { findPeople, type NamedPeople } from "./named-people.ts";
+import type { NamedPeople } from "./named-people.ts";
 import { badToken, tokenDenied } from "./refusal.ts";
 import { tokenRow } from "./token-row.ts";
 
@@ -27,9 +26,7 @@ const maxTeams = 16;
  * @throws KEY_INVALID where a user or team is unknown, PERMISSION_DENIED where the team is not the token's.
  */
 export async function tokenPrincipal(context: RouteContext, identity: Identity, teamId: string): Promise<Principal> {
-  const people = await bringUp(context, identity, await findPeople(context.database.em(), identity)).catch((error) => {
-    throw databaseError(error);
-  });
+  const people = await bringUp(context, identity);
   requireKnown(identity, people);
   const teamIds = teamsOf(identity, people);
   if (teamId !== "" && !teamIds.includes(teamId)) {

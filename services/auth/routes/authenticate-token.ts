@@ -13,7 +13,7 @@ import { createTokenIntrospector } from "../tokens/introspection.ts";
 import { readJwtIdentity } from "../tokens/jwt-identity.ts";
 import { badToken } from "../tokens/refusal.ts";
 import { tokenPrincipal } from "../tokens/token-principal.ts";
-import { createTokenVerifier } from "../tokens/verify-token.ts";
+import { createTokenVerifier, statedIssuer } from "../tokens/verify-token.ts";
 
 const maxTokenLength = 16 * 1024;
 const jwsForm = /^[\w-]+\.[\w-]+\.[\w-]*$/;
@@ -46,11 +46,20 @@ export function authenticateToken(context: RouteContext): ServiceImpl<typeof Aut
 /** Whom a token names: a JWT by its signature, any other by its server's word. */
 function identifier({ config: { tokens }, clock, telemetry }: RouteContext): (token: string) => Promise<Identity> {
   const { jwt, introspection } = tokens;
-  const verify = jwt && createTokenVerifier(jwt, { clock, unanswered: telemetry.issuerUnanswered });
+  const issuers = jwt.map((settings) => ({
+    settings,
+    verify: createTokenVerifier(settings, { clock, unanswered: telemetry.issuerUnanswered }),
+  }));
   const introspect = introspection && createTokenIntrospector(introspection, clock);
   return async (token) => {
-    if (jwt !== undefined && verify !== undefined && jwsForm.test(token))
-      return readJwtIdentity(await verify(token), jwt);
+    if (issuers.length > 0 && jwsForm.test(token)) {
+      const named = statedIssuer(token);
+      const found =
+        issuers.find(({ settings }) => named !== undefined && settings.issuers.includes(named)) ??
+        issuers.find(({ settings }) => settings.issuers.length === 0);
+      if (found === undefined) throw badToken("its issuer is not accepted");
+      return readJwtIdentity(await found.verify(token), found.settings);
+    }
     if (introspection !== undefined && introspect !== undefined) {
       return readIntrospectedIdentity(await introspect(token), introspection);
     }

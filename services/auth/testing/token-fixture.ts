@@ -14,10 +14,14 @@ export interface TokenSetup extends Setup {
 export async function setUpTokens(
   url: TestDatabase["url"],
   jwtauth: string,
-  own: { readonly general?: string; readonly env?: (provider: IdentityProvider) => Record<string, string> } = {},
+  own: {
+    readonly jwtauth?: (provider: IdentityProvider) => string;
+    readonly general?: string;
+    readonly env?: (provider: IdentityProvider) => Record<string, string>;
+  } = {},
 ): Promise<TokenSetup> {
   const provider = await startIdentityProvider();
-  const fields = jwtauth
+  const fields = (own.jwtauth?.(provider) ?? jwtauth)
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line) => `    ${line}\n`);

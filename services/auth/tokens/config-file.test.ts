@@ -8,7 +8,7 @@ const keys = { JWT_PUBLIC_KEY_URL: "https://id.example/keys", JWT_AUDIENCE: "slu
 
 test("nothing is accepted where nothing is asked for", () => {
   assert.deepEqual(read("general_settings: { master_key: sk-1 }", keys), {
-    tokens: { jwt: undefined, introspection: undefined },
+    tokens: { jwt: [], introspection: undefined },
     warnings: [],
   });
 });
@@ -52,26 +52,20 @@ general_settings:
 `,
     { JWT_ISSUER: "https://id.example/realms/x/,https://other.example", JWT_AUDIENCE: "api://proxy" },
   );
+  const [jwt] = tokens.jwt;
   assert.deepEqual(warnings, []);
-  assert.deepEqual(tokens.jwt?.addresses, [
+  assert.deepEqual(jwt?.addresses, [
     { url: "https://id.example/realms/x/.well-known/openid-configuration", issuer: "https://id.example/realms/x/" },
     { url: "https://other.example/.well-known/openid-configuration", issuer: "https://other.example" },
   ]);
-  assert.deepEqual(
-    [tokens.jwt?.audiences, tokens.jwt?.keyTtlMs, tokens.jwt?.toleranceSeconds],
-    [["api://proxy"], 600_000, 60],
-  );
-  assert.equal(tokens.jwt?.claims.team_id_jwt_field, "client_id");
+  assert.deepEqual([jwt?.audiences, jwt?.keyTtlMs, jwt?.toleranceSeconds], [["api://proxy"], 600_000, 60]);
+  assert.equal(jwt?.claims.team_id_jwt_field, "client_id");
 });
 
 test("what has no effect, or is careless, is said", () => {
   const on = "general_settings: { enable_jwt_auth: true, litellm_jwtauth: ";
   const cases: [text: string, env: Record<string, string>, said: RegExp][] = [
-    [
-      `${on}{ virtual_key_claim_field: sub } }`,
-      keys,
-      /litellm_jwtauth.virtual_key_claim_field is not built yet; ignored/,
-    ],
+    [`${on}{ team_claim_fallback: true } }`, keys, /litellm_jwtauth.team_claim_fallback is not built yet; ignored/],
     [`${on}{} }`, { JWT_PUBLIC_KEY_URL: "https://id.example/keys" }, /neither JWT_AUDIENCE nor JWT_ISSUER is set/],
     [`${on}{} }`, { ...keys, JWT_PUBLIC_KEY_URL: "http://id.example/keys" }, /http:\/\/ address/],
     ["general_settings: { litellm_jwtauth: {} }", {}, /no effect without enable_jwt_auth/],
@@ -94,7 +88,8 @@ test("a mistake stops the start with its place", () => {
     [`${on}    role_mappings: [{ role: a, internal_role: team }]\n`, keys, /roles_jwt_field: expected the claim/],
     [`${on}    enforce_scope_based_access: true\n`, keys, /scope_mappings: expected the scopes/],
     [`${on}    custom_validate: my.check\n`, keys, /custom_validate: expected nothing here/],
-    [`${on}    issuers: [{ issuer: x }]\n`, keys, /issuers: expected nothing here/],
+    [`${on}    issuers: [{ issuer: "https://a.example" }]\n`, keys, /issuers\[0\]: expected an audience, or disable/],
+    [`${on}    issuers: [{ issuer: x, audience: a }]\n`, keys, /issuers of x must be an https/],
     ["general_settings: { enable_jwt_auth: 'yes' }", keys, /enable_jwt_auth: expected true or false/],
     [`${on}    user_id_jwt_field: sub\n`, {}, /needs JWT_PUBLIC_KEY_URL/],
     [`${on}    user_id_jwt_field: sub\n`, { JWT_PUBLIC_KEY_URL: "ftp://x" }, /JWT_PUBLIC_KEY_URL must be an https/],
@@ -103,4 +98,41 @@ test("a mistake stops the start with its place", () => {
     [oauth, { OAUTH_TOKEN_INFO_ENDPOINT: "https://x.example", OAUTH_CLIENT_ID: "a" }, /come together/],
   ];
   for (const [text, env, said] of cases) assert.throws(() => read(text, env), said, text);
+});
+
+test("issuers of their own have their own keys, audience and claims", () => {
+  const { tokens, warnings } = read(
+    `
+general_settings:
+  enable_jwt_auth: true
+  litellm_jwtauth:
+    user_id_jwt_field: sub
+    issuers:
+      - issuer: https://one.example/realm
+        audience: gateway
+        team_ids_jwt_field: groups
+      - issuer: https://two.example
+        jwks_url: https://two.example/jwks.json
+        disable_audience_validation: true
+        user_id_jwt_field: uid
+`,
+    keys,
+  );
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(
+    tokens.jwt.map(({ addresses, issuers, audiences }) => [addresses[0]?.url, issuers, audiences]),
+    [
+      ["https://one.example/realm/.well-known/openid-configuration", ["https://one.example/realm"], ["gateway"]],
+      ["https://two.example/jwks.json", ["https://two.example"], []],
+      ["https://id.example/keys", [], ["sluice"]],
+    ],
+  );
+  assert.deepEqual(
+    tokens.jwt.map(({ claims }) => [claims.user_id_jwt_field, claims.team_ids_jwt_field]),
+    [
+      ["sub", "groups"],
+      ["uid", undefined],
+      ["sub", undefined],
+    ],
+  );
 });

@@ -1,11 +1,17 @@
 import { ConfigurationError, type Environment, integer, list, text } from "#chassis/environment.ts";
 import { Secret } from "#chassis/secret.ts";
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
-import { generalSchema, type JwtAuth, type RolePermissions, refusedFields, unbuiltFields } from "./config-schema.ts";
+import {
+  generalSchema,
+  type IssuerEntry,
+  type JwtAuth,
+  type RolePermissions,
+  refusedFields,
+  unbuiltFields,
+} from "./config-schema.ts";
 import type { IntrospectionSettings, JwtSettings, KeyAddress, TokenSettings } from "./settings.ts";
 
 const place = ["general_settings", "litellm_jwtauth"] as const;
-const discoveryPath = "/.well-known/openid-configuration";
 
 /**
  * Reads which tokens of others are accepted: `enable_jwt_auth`, `litellm_jwtauth`, `role_permissions` and
@@ -25,7 +31,7 @@ export function readTokenSettings(
   if (isJwt) warnings.push(...checkFields(document, claims));
   else if (general.litellm_jwtauth)
     warnings.push("general_settings.litellm_jwtauth has no effect without enable_jwt_auth");
-  const jwt = isJwt ? readJwt(env, claims, general.role_permissions ?? [], warnings) : undefined;
+  const jwt = isJwt ? readJwt(env, claims, general.role_permissions ?? [], warnings) : [];
   const introspection = general.enable_oauth2_auth === true ? readIntrospection(env, warnings) : undefined;
   return { tokens: { jwt, introspection }, warnings };
 }
@@ -52,39 +58,73 @@ function checkFields(document: YamlDocument, claims: JwtAuth): string[] {
     .map((name) => `general_settings.litellm_jwtauth.${name} is not built yet; ignored`);
 }
 
-function readJwt(env: Environment, claims: JwtAuth, rolePermissions: RolePermissions, warnings: string[]): JwtSettings {
+function readJwt(
+  env: Environment,
+  claims: JwtAuth,
+  rolePermissions: RolePermissions,
+  warnings: string[],
+): readonly JwtSettings[] {
+  const common = {
+    keyTtlMs: (claims.public_key_ttl ?? 600) * 1000,
+    keyStaleMs: (claims.public_key_stale_ttl ?? 86_400) * 1000,
+    toleranceSeconds: integer(env, "SLUICE_JWT_CLOCK_TOLERANCE_SECONDS", 60, 0, 600),
+    claims,
+    rolePermissions,
+  };
+  const entries = claims.issuers ?? [];
+  const own = entries.map((entry) => ({ ...common, ...readIssuer(entry, claims, warnings) }));
+  const names = entries.map(({ issuer }) => issuer);
+  if (new Set(names).size < names.length)
+    throw new ConfigurationError(`${place.join(".")}.issuers names an issuer twice`);
+  const others = readOthers(env, warnings);
+  if (others !== undefined) own.push({ ...common, ...others });
+  if (own.length > 0) return own;
+  throw new ConfigurationError(
+    "enable_jwt_auth needs JWT_PUBLIC_KEY_URL (where the issuer's keys are), JWT_ISSUER or litellm_jwtauth.issuers",
+  );
+}
+
+type IssuerSettings = Pick<JwtSettings, "addresses" | "issuers" | "audiences" | "claims">;
+
+function readIssuer(entry: IssuerEntry, claims: JwtAuth, warnings: string[]): IssuerSettings {
+  const { issuer, audience, disable_audience_validation: _, jwks_url: jwksUrl, ...fields } = entry;
+  const url = jwksUrl ?? discoveryOf(issuer);
+  warnings.push(...checkAddress(`${place.join(".")}.issuers of ${issuer}`, url));
+  const given = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
+  return {
+    addresses: [{ url, issuer }],
+    issuers: [issuer],
+    audiences: audience == null ? [] : [audience].flat(),
+    claims: { ...claims, ...Object.fromEntries(given) },
+  };
+}
+
+/** Issuers that the environment names. */
+function readOthers(env: Environment, warnings: string[]): Omit<IssuerSettings, "claims"> | undefined {
   const issuers = list(env, "JWT_ISSUER") ?? [];
   const audiences = list(env, "JWT_AUDIENCE") ?? [];
   const given = list(env, "JWT_PUBLIC_KEY_URL") ?? [];
-  const addresses: KeyAddress[] = given.map((url) => ({
-    url,
-    // The keys of several addresses are told apart by the issuer; one issuer owns all of them.
-    issuer: issuers.length === 1 ? issuers[0] : undefined,
-  }));
-  if (given.length === 0) {
-    for (const issuer of issuers) addresses.push({ url: issuer.replace(/\/$/, "") + discoveryPath, issuer });
-  }
-  if (addresses.length === 0) {
-    throw new ConfigurationError(
-      "enable_jwt_auth needs JWT_PUBLIC_KEY_URL (where the issuer's keys are) or JWT_ISSUER",
-    );
-  }
+  // Keys of several addresses are told apart by the issuer; one issuer owns all of them.
+  const [only, ...more] = issuers;
+  const owner = more.length === 0 ? only : undefined;
+  const addresses: KeyAddress[] =
+    given.length > 0
+      ? given.map((url) => ({ url, issuer: owner }))
+      : issuers.map((issuer) => ({ url: discoveryOf(issuer), issuer }));
   const variable = given.length === 0 ? "JWT_ISSUER" : "JWT_PUBLIC_KEY_URL";
   for (const { url } of addresses) warnings.push(...checkAddress(variable, url));
+  if (addresses.length === 0) return undefined;
   if (issuers.length === 0 && audiences.length === 0) {
     warnings.push(
       "neither JWT_AUDIENCE nor JWT_ISSUER is set: every token that the issuer signs is accepted, for whatever service it was meant",
     );
   }
-  return {
-    addresses,
-    issuers,
-    audiences,
-    keyTtlMs: (claims.public_key_ttl ?? 600) * 1000,
-    toleranceSeconds: integer(env, "SLUICE_JWT_CLOCK_TOLERANCE_SECONDS", 60, 0, 600),
-    claims,
-    rolePermissions,
-  };
+  return { addresses, issuers, audiences };
+}
+
+/** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest */
+function discoveryOf(issuer: string): string {
+  return `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
 }
 
 function readIntrospection(env: Environment, warnings: string[]): IntrospectionSettings {

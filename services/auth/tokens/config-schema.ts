@@ -17,6 +17,27 @@ const rolePermissions = z
   .array(z.strictObject({ role: internalRole, models: names, routes: names }), "expected a list of roles")
   .nullish();
 
+/** One issuer with its own keys, audience and claims. What it does not say of claims, the settings for all do. */
+const issuer = z
+  .strictObject({
+    issuer: z.string("expected the `iss` of its tokens").min(1, "expected the `iss` of its tokens"),
+    audience: z.union([z.string().min(1), list.min(1)], "expected an audience, or a list of them").nullish(),
+    disable_audience_validation: flag,
+    jwks_url: text,
+    team_id_jwt_field: text,
+    team_ids_jwt_field: text,
+    user_id_jwt_field: text,
+    user_email_jwt_field: text,
+    org_id_jwt_field: text,
+    end_user_id_jwt_field: text,
+  })
+  .refine(
+    ({ audience, disable_audience_validation: disabled }) => (audience == null) === (disabled === true),
+    "expected an audience, or disable_audience_validation: true, and not both",
+  );
+
+export type IssuerEntry = z.output<typeof issuer>;
+
 /**
  * `general_settings.litellm_jwtauth`: where claims are, and what they mean. A name with dots is a path into nested
  * claims.
@@ -56,17 +77,20 @@ const jwtAuthSchema = z.strictObject({
     .array(z.strictObject({ jwt_role: z.string().min(1), litellm_role: userRole }), "expected a list of mappings")
     .nullish(),
   sync_user_role_and_teams: flag,
+  issuers: z.array(issuer, "expected a list of issuers").nullish(),
+  public_key_stale_ttl: seconds.min(0, "expected 0 or more").max(2_592_000, "expected at most 2592000").nullish(),
   // Known and not built.
   public_allowed_routes: unread,
   team_claim_fallback: unread,
-  virtual_key_claim_field: unread,
-  virtual_key_mapping_cache_ttl: unread,
   oidc_userinfo_enabled: unread,
   oidc_userinfo_endpoint: unread,
   oidc_userinfo_cache_ttl: unread,
   // Known, not built, and not to be passed over: without them tokens would be good for more than they say.
+  virtual_key_claim_field: unread,
+  virtual_key_mapping_cache_ttl: unread,
+  jwt_client_id_field: unread,
+  unregistered_jwt_client_behavior: unread,
   custom_validate: unread,
-  issuers: unread,
   routing_overrides: unread,
 });
 
@@ -87,8 +111,6 @@ export type RolePermissions = NonNullable<z.output<typeof rolePermissions>>;
 export const unbuiltFields = [
   "public_allowed_routes",
   "team_claim_fallback",
-  "virtual_key_claim_field",
-  "virtual_key_mapping_cache_ttl",
   "oidc_userinfo_enabled",
   "oidc_userinfo_endpoint",
   "oidc_userinfo_cache_ttl",
@@ -96,7 +118,9 @@ export const unbuiltFields = [
 
 /** Settings that narrow what a token is good for: a start without them would be a start with more rights. */
 export const refusedFields = [
+  "virtual_key_claim_field",
+  "jwt_client_id_field",
+  "unregistered_jwt_client_behavior",
   "custom_validate",
-  "issuers",
   "routing_overrides",
 ] as const satisfies readonly (keyof JwtAuth)[];

@@ -8,8 +8,6 @@ const unknownKeyMs = 60_000;
 /** While an issuer does not answer it is asked at most this often: without keys, and with old ones. */
 const retryMs = 5_000;
 const staleRetryMs = 30_000;
-/** Keys that could not be asked for again stay good this long. */
-const maxStaleMs = 24 * 3_600_000;
 
 export interface LoadedKeys {
   readonly find: LocalJWKSet;
@@ -20,14 +18,16 @@ export interface LoadedKeys {
 export interface IssuerKeysOptions {
   readonly address: KeyAddress;
   readonly ttlMs: number;
+  /** How much longer keys stay good that could not be asked for again. */
+  readonly staleMs: number;
   readonly clock: () => number;
   /** Told whenever the issuer does not answer with keys. */
   readonly unanswered: (url: string, error: unknown) => void;
 }
 
 /**
- * The public keys of an issuer, in memory: asked for once their time is over, and used on for a day while the issuer does
- * not answer. Whoever comes while a question runs waits for its answer.
+ * The public keys of an issuer, in memory: asked for once their time is over, and used on for a while where the issuer
+ * does not answer. Whoever comes while a question runs waits for its answer.
  */
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
@@ -52,7 +52,7 @@ export class IssuerKeys {
     const isOld = this.#since(this.#fetchedAt) >= this.#options.ttlMs;
     const pause = this.#keys === undefined ? retryMs : staleRetryMs;
     if (isOld && (this.#asking !== undefined || this.#since(this.#askedAt) >= pause)) await this.#ask();
-    return this.#since(this.#fetchedAt) < this.#options.ttlMs + maxStaleMs ? this.#keys : undefined;
+    return this.#since(this.#fetchedAt) < this.#options.ttlMs + this.#options.staleMs ? this.#keys : undefined;
   }
 
   /** The keys anew, for a token whose key is not among them; undefined where it is too early to ask. */

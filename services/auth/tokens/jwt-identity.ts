@@ -104,7 +104,8 @@ function readUser(claims: Claims, rules: JwtAuth, objectId: string | undefined):
 function readTeams(claims: Claims, rules: JwtAuth, objectId: string | undefined) {
   const own = readId(claims, rules.team_id_jwt_field) ?? objectId;
   const teamIds = [...new Set([...(own === undefined ? [] : [own]), ...readIds(claims, rules.team_ids_jwt_field)])];
-  const teamAliases = readIds(claims, rules.team_alias_jwt_field);
+  // An id comes before a name, as in LiteLLM.
+  const teamAliases = own === undefined ? readIds(claims, rules.team_alias_jwt_field) : [];
   if (teamIds.length + teamAliases.length > 0) return { teamIds, teamAliases, requiredTeamId: own };
   const usual = rules.team_id_default;
   if (usual) return { teamIds: [usual], teamAliases, requiredTeamId: usual };

@@ -74,7 +74,7 @@ async function makeChanges(em: SqlEntityManager, identity: Identity, now: Date):
   const known = before.teams.map(({ teamId }) => teamId);
   const teamId = missingTeam(identity, known);
   if (teamId !== undefined) {
-    const settings = readTeamSettings(create(TeamSettingsSchema, { teamAlias: identity.teamAliases[0] }));
+    const settings = readTeamSettings(create(TeamSettingsSchema));
     await insertThing(em, teamKind, { teamId, ...teamColumns(settings), ...createdBy(tokenCaller, now) });
     changed.push({ scope: scopeOf.team(teamId), action: "created" });
     known.push(teamId);

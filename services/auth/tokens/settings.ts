@@ -3,11 +3,12 @@ import type { JwtAuth, RolePermissions } from "./config-schema.ts";
 
 /** Which tokens of others are accepted, and what they stand for. */
 export interface TokenSettings {
-  readonly jwt: JwtSettings | undefined;
+  /** By issuer; at most one of them takes the tokens of whoever is not named, and it is the last. None: no JWTs. */
+  readonly jwt: readonly JwtSettings[];
   readonly introspection: IntrospectionSettings | undefined;
 }
 
-export const noTokens: TokenSettings = { jwt: undefined, introspection: undefined };
+export const noTokens: TokenSettings = { jwt: [], introspection: undefined };
 
 /** Where keys of an issuer are: a JWKS, or a document of OpenID Connect Discovery that names one. */
 export interface KeyAddress {
@@ -24,6 +25,8 @@ export interface JwtSettings {
   readonly audiences: readonly string[];
   /** How long keys are used without a question, in milliseconds. */
   readonly keyTtlMs: number;
+  /** How much longer keys are used while the issuer does not answer. */
+  readonly keyStaleMs: number;
   /** How far clocks may be apart, in seconds. */
   readonly toleranceSeconds: number;
   readonly claims: JwtAuth;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
+import { startIdentityProvider } from "#chassis/testing/identity-provider.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { TeamService } from "#gen/sluice/auth/v1/team_service_pb.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
@@ -203,4 +204,25 @@ test("a token that names nobody is nobody", async () => {
   assert.ok((await signed(setup, { scope: "x boss" })).roles.includes(Role.PROXY_ADMIN));
   await assert.rejects(signed(setup, { scope: "litellm_proxy_admin" }), /names no user/);
   await setup.close();
+});
+
+test("of two providers each has its own audience, claims and subjects", async () => {
+  const other = await startIdentityProvider();
+  const setup = await setUpTokens(anyUrl, "", {
+    env: () => ({}),
+    jwtauth: (provider) =>
+      [
+        "user_id_upsert: true",
+        `issuers: [{ issuer: '${provider.issuer}', audience: urn:sluice, user_id_jwt_field: sub }, { issuer: '${other.issuer}', audience: urn:other, user_id_jwt_field: uid }]`,
+      ].join("\n"),
+  });
+  const here = await signed(setup, { sub: "same" });
+  const there = await setup.who(await other.sign({ sub: "same", uid: "somebody-else", aud: "urn:other" }));
+  assert.deepEqual([here.userId, there.userId], ["same", "somebody-else"]);
+  assert.notEqual(here.keyId, there.keyId);
+  await assert.rejects(signed(setup, { aud: "urn:other" }), /claim aud is not accepted/);
+  await assert.rejects(setup.who(await other.sign({ iss: setup.provider.issuer })), /signature is wrong/);
+  await assert.rejects(signed(setup, { iss: "https://third.example" }), /issuer is not accepted/);
+  await setup.close();
+  await other.stop();
 });

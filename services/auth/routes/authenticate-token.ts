@@ -45,12 +45,13 @@ export function authenticateToken(context: RouteContext): ServiceImpl<typeof Aut
 
 /** Whom a token names: a JWT by its signature, any other by its server's word. */
 function identifier({ config: { tokens }, clock, telemetry }: RouteContext): (token: string) => Promise<Identity> {
-  const { jwt, introspection } = tokens;
+  const { jwt, introspection, userInfo } = tokens;
   const issuers = jwt.map((settings) => ({
     settings,
     verify: createTokenVerifier(settings, { clock, unanswered: telemetry.issuerUnanswered }),
   }));
   const introspect = introspection && createTokenIntrospector(introspection, clock);
+  const askUserInfo = userInfo && createTokenIntrospector(userInfo.question, clock);
   return async (token) => {
     if (issuers.length > 0 && jwsForm.test(token)) {
       const named = statedIssuer(token);
@@ -62,6 +63,11 @@ function identifier({ config: { tokens }, clock, telemetry }: RouteContext): (to
     }
     if (introspection !== undefined && introspect !== undefined) {
       return readIntrospectedIdentity(await introspect(token), introspection);
+    }
+    if (userInfo !== undefined && askUserInfo !== undefined) {
+      // What an endpoint says of somebody is that endpoint's word.
+      const facts = { ...(await askUserInfo(token)), iss: userInfo.question.url };
+      return readJwtIdentity(facts, userInfo.meaning);
     }
     throw badToken("tokens of this kind are not accepted here");
   };

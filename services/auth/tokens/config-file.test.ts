@@ -8,7 +8,7 @@ const keys = { JWT_PUBLIC_KEY_URL: "https://id.example/keys", JWT_AUDIENCE: "slu
 
 test("nothing is accepted where nothing is asked for", () => {
   assert.deepEqual(read("general_settings: { master_key: sk-1 }", keys), {
-    tokens: { jwt: [], introspection: undefined },
+    tokens: { jwt: [], introspection: undefined, userInfo: undefined },
     warnings: [],
   });
 });
@@ -94,6 +94,7 @@ test("a mistake stops the start with its place", () => {
     [`${on}    user_id_jwt_field: sub\n`, {}, /needs JWT_PUBLIC_KEY_URL/],
     [`${on}    user_id_jwt_field: sub\n`, { JWT_PUBLIC_KEY_URL: "ftp://x" }, /JWT_PUBLIC_KEY_URL must be an https/],
     [`${on}    user_id_jwt_field: sub\n`, { JWT_ISSUER: "not a url" }, /JWT_ISSUER must be an https/],
+    [`${on}    oidc_userinfo_enabled: true\n`, {}, /oidc_userinfo_endpoint: expected the address/],
     [oauth, {}, /needs OAUTH_TOKEN_INFO_ENDPOINT/],
     [oauth, { OAUTH_TOKEN_INFO_ENDPOINT: "https://x.example", OAUTH_CLIENT_ID: "a" }, /come together/],
   ];

@@ -9,8 +9,10 @@ import {
   refusedFields,
   unbuiltFields,
 } from "./config-schema.ts";
-import type { IntrospectionSettings, JwtSettings, KeyAddress, TokenSettings } from "./settings.ts";
+import type { IntrospectionSettings, JwtSettings, KeyAddress, TokenSettings, UserInfoSettings } from "./settings.ts";
 
+/** With the edge's ten seconds, a token that was revoked works for less than a minute. */
+const introspectionKeptMs = 45_000;
 const place = ["general_settings", "litellm_jwtauth"] as const;
 
 /**
@@ -31,9 +33,15 @@ export function readTokenSettings(
   if (isJwt) warnings.push(...checkFields(document, claims));
   else if (general.litellm_jwtauth)
     warnings.push("general_settings.litellm_jwtauth has no effect without enable_jwt_auth");
-  const jwt = isJwt ? readJwt(env, claims, general.role_permissions ?? [], warnings) : [];
+  const common = readCommon(env, claims, general.role_permissions ?? []);
+  const jwt = isJwt ? readJwt(env, common, warnings) : [];
   const introspection = general.enable_oauth2_auth === true ? readIntrospection(env, warnings) : undefined;
-  return { tokens: { jwt, introspection }, warnings };
+  const asksUserInfo = isJwt && claims.oidc_userinfo_enabled === true;
+  if (asksUserInfo && introspection !== undefined) {
+    throw document.problem([...place, "oidc_userinfo_enabled"], "false: enable_oauth2_auth takes the opaque tokens");
+  }
+  const userInfo = asksUserInfo ? readUserInfo(document, common, warnings) : undefined;
+  return { tokens: { jwt, introspection, userInfo }, warnings };
 }
 
 function checkFields(document: YamlDocument, claims: JwtAuth): string[] {
@@ -58,19 +66,20 @@ function checkFields(document: YamlDocument, claims: JwtAuth): string[] {
     .map((name) => `general_settings.litellm_jwtauth.${name} is not built yet; ignored`);
 }
 
-function readJwt(
-  env: Environment,
-  claims: JwtAuth,
-  rolePermissions: RolePermissions,
-  warnings: string[],
-): readonly JwtSettings[] {
-  const common = {
+type CommonSettings = Pick<JwtSettings, "keyTtlMs" | "keyStaleMs" | "toleranceSeconds" | "claims" | "rolePermissions">;
+
+function readCommon(env: Environment, claims: JwtAuth, rolePermissions: RolePermissions): CommonSettings {
+  return {
     keyTtlMs: (claims.public_key_ttl ?? 600) * 1000,
     keyStaleMs: (claims.public_key_stale_ttl ?? 86_400) * 1000,
     toleranceSeconds: integer(env, "SLUICE_JWT_CLOCK_TOLERANCE_SECONDS", 60, 0, 600),
     claims,
     rolePermissions,
   };
+}
+
+function readJwt(env: Environment, common: CommonSettings, warnings: string[]): readonly JwtSettings[] {
+  const { claims } = common;
   const entries = claims.issuers ?? [];
   const own = entries.map((entry) => ({ ...common, ...readIssuer(entry, claims, warnings) }));
   const names = entries.map(({ issuer }) => issuer);
@@ -78,7 +87,7 @@ function readJwt(
     throw new ConfigurationError(`${place.join(".")}.issuers names an issuer twice`);
   const others = readOthers(env, warnings);
   if (others !== undefined) own.push({ ...common, ...others });
-  if (own.length > 0) return own;
+  if (own.length > 0 || claims.oidc_userinfo_enabled === true) return own;
   throw new ConfigurationError(
     "enable_jwt_auth needs JWT_PUBLIC_KEY_URL (where the issuer's keys are), JWT_ISSUER or litellm_jwtauth.issuers",
   );
@@ -142,7 +151,17 @@ function readIntrospection(env: Environment, warnings: string[]): IntrospectionS
     userIdField: text(env, "OAUTH_USER_ID_FIELD_NAME") ?? "sub",
     userRoleField: text(env, "OAUTH_USER_ROLE_FIELD_NAME") ?? "role",
     teamIdField: text(env, "OAUTH_USER_TEAM_ID_FIELD_NAME") ?? "team_id",
+    keptMs: introspectionKeptMs,
   };
+}
+
+/** https://openid.net/specs/openid-connect-core-1_0.html#UserInfo: the token is the bearer, and `sub` is always there. */
+function readUserInfo(document: YamlDocument, common: CommonSettings, warnings: string[]): UserInfoSettings {
+  const { oidc_userinfo_endpoint: url, oidc_userinfo_cache_ttl: ttl } = common.claims;
+  if (!url) throw document.problem([...place, "oidc_userinfo_endpoint"], "the address that oidc_userinfo_enabled asks");
+  warnings.push(...checkAddress([...place, "oidc_userinfo_endpoint"].join("."), url));
+  const question = { url, client: undefined, userIdField: "sub", userRoleField: "", teamIdField: "" };
+  return { question: { ...question, keptMs: ttl ? ttl * 1000 : introspectionKeptMs }, meaning: common };
 }
 
 /** Without TLS whoever is in between hands out keys or reads tokens; on one machine nobody is. */

@@ -79,12 +79,12 @@ const jwtAuthSchema = z.strictObject({
   sync_user_role_and_teams: flag,
   issuers: z.array(issuer, "expected a list of issuers").nullish(),
   public_key_stale_ttl: seconds.min(0, "expected 0 or more").max(2_592_000, "expected at most 2592000").nullish(),
+  oidc_userinfo_enabled: flag,
+  oidc_userinfo_endpoint: text,
+  oidc_userinfo_cache_ttl: seconds.min(1, "expected at least 1").max(3_600, "expected at most 3600").nullish(),
   // Known and not built.
   public_allowed_routes: unread,
   team_claim_fallback: unread,
-  oidc_userinfo_enabled: unread,
-  oidc_userinfo_endpoint: unread,
-  oidc_userinfo_cache_ttl: unread,
   // Known, not built, and not to be passed over: without them tokens would be good for more than they say.
   virtual_key_claim_field: unread,
   virtual_key_mapping_cache_ttl: unread,
@@ -111,9 +111,6 @@ export type RolePermissions = NonNullable<z.output<typeof rolePermissions>>;
 export const unbuiltFields = [
   "public_allowed_routes",
   "team_claim_fallback",
-  "oidc_userinfo_enabled",
-  "oidc_userinfo_endpoint",
-  "oidc_userinfo_cache_ttl",
 ] as const satisfies readonly (keyof JwtAuth)[];
 
 /** Settings that narrow what a token is good for: a start without them would be a start with more rights. */

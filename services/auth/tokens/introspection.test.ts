@@ -77,6 +77,37 @@ test("a server that refuses the gateway's own client is out of order: the token 
   await provider.stop();
 });
 
+test("an opaque token is shown to the provider's user info, whose claims mean what a JWT's do", async () => {
+  const server = createServer((request, response) => {
+    const known = request.headers.authorization === "Bearer opaque";
+    response.writeHead(known ? 200 : 401).end(JSON.stringify(known ? { sub: "ann", groups: ["t1"] } : {}));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/userinfo`;
+  const document = parseYaml(
+    `general_settings:
+  enable_jwt_auth: true
+  litellm_jwtauth:
+    oidc_userinfo_enabled: true
+    oidc_userinfo_endpoint: ${address}
+    user_id_jwt_field: sub
+    user_id_upsert: true
+    team_ids_jwt_field: groups`,
+    "config.yaml",
+    {},
+  );
+  const setup = await setUp(url, true, true, { tokens: readTokenSettings(document, {}).tokens });
+  setup.clock.now = Date.now();
+  await storeTeam(setup.database, "t1", {});
+  const { principal } = await setup.auth.authenticateToken({ token: "opaque" });
+  assert.deepEqual([principal?.userId, principal?.teamId, principal?.expiresAt], ["ann", "t1", undefined]);
+  await assert.rejects(setup.auth.authenticateToken({ token: "other" }), /does not know it/);
+  await assert.rejects(setup.auth.authenticateToken({ token: "a.b.c" }), /does not know it/);
+  await setup.close();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test("without a client the token itself is the bearer of the question", async () => {
   const answers = new Map<string, [status: number, body: object]>([
     ["Bearer admin", [200, { uid: "a", role: "proxy_admin" }]],

@@ -5,8 +5,6 @@ import { badToken, tokenUnchecked } from "./refusal.ts";
 import type { IntrospectionSettings } from "./settings.ts";
 
 const limits = { timeoutMs: 2_000, maxBytes: 64 * 1024 };
-/** With the edge's ten seconds, a token that was revoked works for less than a minute. */
-const keptMs = 45_000;
 const maxKept = 10_000;
 const maxAsking = 64;
 
@@ -23,7 +21,7 @@ interface Kept {
 
 /**
  * Asks an OAuth 2.0 server what a token is: by https://www.rfc-editor.org/rfc/rfc7662 where the gateway has a client
- * there, else as LiteLLM does, with the token itself as the bearer of a GET. An answer is kept for 45 seconds, by the
+ * there, else as LiteLLM does, with the token itself as the bearer of a GET. An answer is kept for a while, by the
  * token's whole hash.
  *
  * The introspector rejects with KEY_INVALID for a token that is not active, and with UNAVAILABLE where the server does not
@@ -49,7 +47,7 @@ export function createTokenIntrospector(settings: IntrospectionSettings, clock: 
     const key = hash("sha256", token, "hex");
     const known = kept.get(key);
     const age = known === undefined ? Number.NaN : clock() - known.at;
-    let entry = age >= 0 && age < keptMs ? known : undefined;
+    let entry = age >= 0 && age < settings.keptMs ? known : undefined;
     if (entry === undefined) {
       let running = asking.get(key);
       if (running === undefined) {

@@ -4,17 +4,17 @@ import { type Claims, findClaim, readEnd, readId, readIds, readScopes, readWords
 import type { JwtAuth } from "./config-schema.ts";
 import { type Identity, noModels, type UserClaim, usualAdminRoutes, usualTeamRoutes } from "./identity.ts";
 import { badToken, tokenDenied } from "./refusal.ts";
-import type { JwtSettings } from "./settings.ts";
+import type { UserInfoSettings } from "./settings.ts";
 
 type InternalRole = "proxy_admin" | "internal_user" | "team";
 
 /**
- * Reads whom the claims of a JWT name, as LiteLLM's `litellm_jwtauth` has it.
+ * Reads whom the claims of a JWT, or of a provider's user info, name, as LiteLLM's `litellm_jwtauth` has it.
  *
  * @throws KEY_INVALID where a claim is missing or no id, PERMISSION_DENIED where the token has no right role, scope or
  *   address, or names nobody.
  */
-export function readJwtIdentity(claims: Claims, settings: JwtSettings): Identity {
+export function readJwtIdentity(claims: Claims, settings: UserInfoSettings["meaning"]): Identity {
   const { claims: rules } = settings;
   const scopes = readScopes(claims);
   const stated = statedRole(claims, rules, scopes);

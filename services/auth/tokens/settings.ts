@@ -6,9 +6,17 @@ export interface TokenSettings {
   /** By issuer; at most one of them takes the tokens of whoever is not named, and it is the last. None: no JWTs. */
   readonly jwt: readonly JwtSettings[];
   readonly introspection: IntrospectionSettings | undefined;
+  /** Where opaque tokens are shown to get the claims of their owners. */
+  readonly userInfo: UserInfoSettings | undefined;
 }
 
-export const noTokens: TokenSettings = { jwt: [], introspection: undefined };
+export const noTokens: TokenSettings = { jwt: [], introspection: undefined, userInfo: undefined };
+
+export interface UserInfoSettings {
+  readonly question: IntrospectionSettings;
+  /** What the claims mean. */
+  readonly meaning: Pick<JwtSettings, "claims" | "rolePermissions" | "toleranceSeconds">;
+}
 
 /** Where keys of an issuer are: a JWKS, or a document of OpenID Connect Discovery that names one. */
 export interface KeyAddress {
@@ -40,4 +48,6 @@ export interface IntrospectionSettings {
   readonly userIdField: string;
   readonly userRoleField: string;
   readonly teamIdField: string;
+  /** How long an answer is kept, in milliseconds. */
+  readonly keptMs: number;
 }

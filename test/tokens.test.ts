@@ -114,6 +114,8 @@ describe("tokens of an OpenID provider, on one process", () => {
     const refused = await call("/v1/chat/completions", token, { ...hello, model: "mock/other" });
     assert.match(refused.text, /team_model_access_denied/);
     assert.match((await call("/v1/models", token)).text, /mock\/echo/);
+    assert.equal((await call("/v1/models/mock/echo", token)).status, 200);
+    assert.equal((await call("/v1/models/mock/other", token)).status, 404);
     const { key } = z.looseObject({ key: z.string() }).parse(JSON.parse((await call("/key/info", token)).text));
     const rows = await spendRows(gateway, key, 2);
     assert.deepEqual(

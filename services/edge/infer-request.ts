@@ -43,7 +43,8 @@ export interface RawCall {
 export function readInferRequest(raw: RawCall): InferRequest {
   const body = parseObject(raw.bytes);
   const { input, removed } = readGatewayInput(body, raw.headers);
-  const model = aliased(raw.principal, readModel(raw.pathModel || body.model));
+  const name = readModel(raw.pathModel || body.model);
+  const model = aliased(raw.principal, name);
   // Some clients send the flag with everything; embeddings and ranks come whole all the same.
   const asked = raw.stream ?? readStream(body);
   const stream = asked && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
@@ -55,7 +56,7 @@ export function readInferRequest(raw: RawCall): InferRequest {
     stream,
     contentType: "application/json",
     body: removed.length === 0 ? raw.bytes : cut(raw.bytes, removed),
-    caller: callerOf(raw.principal, input, model),
+    caller: callerOf(raw.principal, input, model, name),
     shape: readShape(raw.operation, body),
     options: input.options,
     headers: dialectHeadersOf(raw.headers),
@@ -96,14 +97,13 @@ function cut(bytes: Buffer, remove: readonly string[]): Uint8Array {
   }
 }
 
-/** The model that a name of the key or its team, or of another team of a token, stands for. */
-function aliased({ aliases, alternatives }: Principal, model: string): string {
-  if (Object.hasOwn(aliases, model)) return aliases[model] ?? model;
-  for (const other of alternatives) if (Object.hasOwn(other.aliases, model)) return other.aliases[model] ?? model;
-  return model;
+/** The model that a name of the key or its team stands for. */
+function aliased({ aliases }: Principal, model: string): string {
+  return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
 }
 
-function callerOf(principal: Principal, input: GatewayInput, model: string): Caller {
+/** The caller, and who it is in other teams, where the name that the client wrote may stand for another model. */
+function callerOf(principal: Principal, input: GatewayInput, model: string, name: string): Caller {
   const { alternatives } = principal;
   const tags = principal.tags.length === 0 ? input.tags : [...new Set([...principal.tags, ...input.tags])];
   return {
@@ -118,6 +118,10 @@ function callerOf(principal: Principal, input: GatewayInput, model: string): Cal
     models: principal.models,
     scopes: scopesFor(principal.scopes, model),
     rights: principal.rights,
-    alternatives: alternatives.length === 0 ? [] : alternatives.map((each) => callerOf(each, input, model)),
+    alternatives: alternatives.map((each) => {
+      const own = aliased(each, name);
+      return { ...callerOf(each, input, own, name), model: own };
+    }),
+    model: "",
   };
 }

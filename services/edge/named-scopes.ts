@@ -34,6 +34,13 @@ export class NamedScopes {
    * @throws PERMISSION_DENIED where one of them is blocked, UNAVAILABLE where auth does not say what holds for it.
    */
   apply(caller: Caller, model: string): undefined | Promise<void> {
+    const { alternatives } = caller;
+    if (alternatives.length === 0) return this.#applyTo(caller, model);
+    const own = [this.#applyTo(caller, model), ...alternatives.map((each) => this.#applyTo(each, each.model))];
+    return Promise.all(own).then(() => undefined);
+  }
+
+  #applyTo(caller: Caller, model: string): undefined | Promise<void> {
     if (caller.endUser === "" && caller.tags.length === 0) return undefined;
     const names = caller.endUser === "" ? [] : [`customer:${caller.endUser}`];
     for (const tag of caller.tags) names.push(`tag:${tag}`);
@@ -63,15 +70,12 @@ function addAll(
   for (const [at, each] of found.entries()) add(caller, model, names[at] ?? "", each);
 }
 
-type HeldBy = Pick<DescribeScopeResponse, "scopes" | "models" | "blocked">;
-
-function add(caller: Caller, model: string, name: string, { scopes, models, blocked }: HeldBy): void {
+function add(caller: Caller, model: string, name: string, { scopes, models, blocked }: DescribeScopeResponse): void {
   if (blocked) {
     throw gatewayError(Reason.PERMISSION_DENIED, `Authentication Error, ${name.replace(":", "=")} is blocked.`, {
       param: name.startsWith("customer:") ? "user" : "tags",
     });
   }
-  for (const each of caller.alternatives) add(each, model, name, { scopes, models, blocked });
   if (scopes.length > 0) caller.scopes = [...caller.scopes, ...scopesFor(scopes, model)];
   if (models.length > 0) {
     const level = name.slice(0, name.indexOf(":"));

@@ -12,15 +12,24 @@ export function getModel(models: Client<typeof ModelService>, timeoutMs: number)
   return async (call: HttpCall, principal: Principal): Promise<void> => {
     const id = call.pathParameter;
     const options = { signal: call.signal, timeoutMs };
-    const ask = (of: Principal) =>
-      models.getModel({ id, callerModels: callerModels(of), teamId: of.teamId }, options).catch((error: unknown) => {
-        if (findGatewayError(ConnectError.from(error))?.reason === Reason.MODEL_NOT_FOUND) return { model: undefined };
-        throw error;
-      });
+    const ask = async (of: Principal) => {
+      const question = { id, callerModels: callerModels(of), teamId: of.teamId };
+      const { model } = await models.getModel(question, options);
+      if (model === undefined) throw gatewayError(Reason.MODEL_NOT_FOUND, `The model '${id}' does not exist`);
+      return model;
+    };
     // A token of several teams may use what any of them may.
-    let { model } = await ask(principal);
-    for (const other of principal.alternatives) model ??= (await ask(other)).model;
-    if (model === undefined) throw gatewayError(Reason.MODEL_NOT_FOUND, `The model '${id}' does not exist`);
-    call.sendJson(200, toModel(call, model));
+    let found = ask(principal);
+    for (const other of principal.alternatives) found = found.catch(unlessFound(() => ask(other)));
+    call.sendJson(200, toModel(call, await found));
+  };
+}
+
+/** Asks again where the answer was that there is no such model. */
+function unlessFound<T>(again: () => Promise<T>) {
+  return (error: unknown): Promise<T> => {
+    const reason = findGatewayError(ConnectError.from(error))?.reason;
+    if (reason === Reason.NOT_FOUND || reason === Reason.MODEL_NOT_FOUND) return again();
+    throw error;
   };
 }

@@ -32,6 +32,7 @@ export function requestForPeer(request: InferRequest, { target, call }: AdapterC
       scopes: [],
       rights: [],
       alternatives: [],
+      model: "",
     },
     target: create(TargetSchema, {
       provider: target.provider,

@@ -10,8 +10,8 @@ import type { RouterCore } from "./model-call.ts";
 export function inActingTeam(core: RouterCore, call: InferRequest): InferRequest {
   const { caller, model } = call;
   if (caller === undefined || caller.alternatives.length === 0) return call;
-  const has = (each: Caller) =>
-    callerAllows(each, model, core) && core.registry.resolve(model, each.teamId) !== undefined;
-  const acting = has(caller) ? undefined : caller.alternatives.find(has);
-  return acting === undefined ? call : { ...call, caller: acting };
+  const has = (each: Caller, name: string) =>
+    callerAllows(each, name, core) && core.registry.resolve(name, each.teamId) !== undefined;
+  const acting = has(caller, model) ? undefined : caller.alternatives.find((each) => has(each, each.model));
+  return acting === undefined ? call : { ...call, caller: acting, model: acting.model };
 }

@@ -35,7 +35,7 @@ export type Principal = Message<"sluice.auth.v1.Principal"> & {
   kind: CallerKind;
 
   /**
-   * SHA-256 of the key, lowercase hex.
+   * SHA-256 of the key, lowercase hex; of issuer and subject where it is a token.
    *
    * @generated from field: string key_id = 2;
    */

@@ -128,6 +128,11 @@ function readOthers(env: Environment, warnings: string[]): Omit<IssuerSettings, 
       "neither JWT_AUDIENCE nor JWT_ISSUER is set: every token that the issuer signs is accepted, for whatever service it was meant",
     );
   }
+  if (addresses.length > 1 && given.length > 0 && owner === undefined) {
+    warnings.push(
+      "JWT_PUBLIC_KEY_URL names several sets of keys, and each of them may sign in the name of any accepted issuer, unless it is a discovery document; litellm_jwtauth.issuers tells them apart",
+    );
+  }
   return { addresses, issuers, audiences };
 }
 

@@ -5,6 +5,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { exportSPKI, generateKeyPair, importJWK, SignJWT } from "jose";
 import { findGatewayError } from "#chassis/errors.ts";
 import { startTestDatabases } from "#chassis/testing/databases.ts";
+import { startIdentityProvider } from "#chassis/testing/identity-provider.ts";
 import { UserService } from "#gen/sluice/auth/v1/user_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { master, masterKeyHash } from "../testing/auth-fixture.ts";
@@ -126,6 +127,24 @@ test("a replaced key is found at the first token that it has signed; the old one
   assert.equal(await refusal(setup, fresh), undefined);
   assert.equal(keyFetches(setup), 3);
   await setup.close();
+});
+
+test("keys of one name at two providers are two keys, and one that changes under its name is found", async () => {
+  const other = await startIdentityProvider();
+  const setup = await setUpTokens(url, upsert, {
+    env: (provider) => ({
+      JWT_PUBLIC_KEY_URL: `${other.issuer}/jwks,${provider.issuer}/jwks`,
+      JWT_AUDIENCE: "urn:sluice",
+    }),
+  });
+  const { provider, clock } = setup;
+  assert.equal(await refusal(setup, await provider.sign()), undefined);
+  assert.equal(await refusal(setup, await other.sign()), undefined);
+  await provider.replaceKey("first");
+  clock.now += 60_000;
+  assert.equal(await refusal(setup, await provider.sign()), undefined);
+  await setup.close();
+  await other.stop();
 });
 
 test("an issuer that is down, slow, broken or without end is nobody's fault: 503 without keys, the old keys with them", async () => {

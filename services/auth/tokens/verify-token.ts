@@ -74,7 +74,10 @@ export function statedIssuer(token: string): string | undefined {
   }
 }
 
-/** Undefined where the key is not among these. */
+/**
+ * Undefined where none of these keys has signed the token: another issuer may have a key of the same name, and this one a
+ * new one.
+ */
 async function verifyWith(
   token: string,
   find: LocalJWKSet,
@@ -105,6 +108,7 @@ async function verifyWith(
     return payload;
   } catch (error) {
     if (error instanceof errors.JWKSNoMatchingKey) return undefined;
+    if (error instanceof errors.JWSSignatureVerificationFailed) return undefined;
     throw refusalOf(error);
   }
 }
@@ -124,6 +128,5 @@ function refusalOf(error: unknown) {
     const standard = ["iss", "aud", "exp", "nbf", "iat", "sub"].includes(error.claim);
     return badToken(`its claim ${standard ? error.claim : "typ"} is not accepted`);
   }
-  if (error instanceof errors.JWSSignatureVerificationFailed) return badToken("its signature is wrong");
   return error instanceof Error && error.name === "ConnectError" ? error : badToken("it is malformed");
 }

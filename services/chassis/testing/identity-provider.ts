@@ -22,7 +22,7 @@ export interface IdentityProvider {
   sign(claims?: Record<string, unknown>, header?: Record<string, string>): Promise<string>;
   revoke(token: string): Promise<void>;
   /** From now on the provider signs with another key, and publishes that one alone. */
-  replaceKey(): Promise<void>;
+  replaceKey(kid?: string): Promise<void>;
   /** The public key, as the provider publishes it. */
   publicJwk(): Promise<JWK>;
   stop(): Promise<void>;
@@ -79,8 +79,8 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
     async revoke(token: string) {
       assert.equal((await post("/token/revocation", { token })).status, 200);
     },
-    async replaceKey() {
-      state.key = await makeKey("second");
+    async replaceKey(kid = "second") {
+      state.key = await makeKey(kid);
     },
     publicJwk: async () => state.key.publicJwk,
     async stop() {

@@ -3,6 +3,7 @@ import { ConfigurationError, type Environment, flag, integer, text } from "#chas
 import { errorText } from "#chassis/log.ts";
 import { type KeyPolicy, noKeyPolicy } from "./key-policy.ts";
 import { noTenancyRules, type TenancyRules } from "./tenancy-rules.ts";
+import { noTokens, type TokenSettings } from "./tokens/settings.ts";
 
 /** The settings of auth. */
 export interface AuthConfig {
@@ -18,7 +19,12 @@ export interface AuthConfig {
   readonly audit: AuditConfig;
   /** How long the spend of what was deleted is kept, and how often it is looked at; milliseconds. */
   readonly forgetting: { readonly keepMs: number; readonly intervalMs: number };
+  /** Which tokens of others are accepted: `readTokenSettings`. */
+  readonly tokens: TokenSettings;
 }
+
+/** What a configuration file says of auth, each part read by a function of its own. */
+export type FileSettings = Partial<Pick<AuthConfig, "keyPolicy" | "tenancyRules" | "tokens">>;
 
 /** How the audit is kept. */
 export interface AuditConfig {
@@ -39,17 +45,14 @@ export interface RotationConfig {
   readonly masterGrace: string;
 }
 
-export function readEnv(
-  env: Environment,
-  keyPolicy: KeyPolicy = noKeyPolicy,
-  tenancyRules: TenancyRules = noTenancyRules,
-): AuthConfig {
+export function readEnv(env: Environment, file: FileSettings = {}): AuthConfig {
   return {
     keyBytes: integer(env, "LENGTH_OF_LITELLM_GENERATED_KEY", 16, 16, 64),
     announceRetryMs: 1000,
-    keyPolicy,
-    tenancyRules,
+    keyPolicy: file.keyPolicy ?? noKeyPolicy,
+    tenancyRules: file.tenancyRules ?? noTenancyRules,
     forgetting: { keepMs: 30 * 86_400_000, intervalMs: 3_600_000 },
+    tokens: file.tokens ?? noTokens,
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

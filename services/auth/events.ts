@@ -2,7 +2,7 @@ import type { Meter } from "@opentelemetry/api";
 import { errorText, type Logger } from "#chassis/log.ts";
 
 /** How a look-up of a key ended. */
-export type AuthenticationOutcome = "master" | "virtual" | "unknown" | "unavailable";
+export type AuthenticationOutcome = "master" | "virtual" | "token" | "refused_token" | "unknown" | "unavailable";
 
 /** What happens in auth, as metrics and log lines: one function per event. Keys appear by the start of their hash. */
 export interface AuthTelemetry {
@@ -18,6 +18,8 @@ export interface AuthTelemetry {
   /** Accounting has not forgotten yet what ended scopes have spent. */
   forgettingFailed(error: unknown): void;
   announcementFailed(error: unknown): void;
+  /** The keys of an issuer of tokens cannot be had. */
+  issuerUnanswered(url: string, error: unknown): void;
   /** A key that is due was not replaced; it is tried again. */
   rotationFailed(error: unknown): void;
   /** What processes tell each other of the master key and the keyring was not read; it is tried again. */
@@ -55,6 +57,8 @@ export function createAuthTelemetry(meter: Meter, log: Logger): AuthTelemetry {
       log.error("the master key was replaced, and its file was not written: write the new key there", {
         error: errorText(error),
       }),
+    issuerUnanswered: (url, error) =>
+      log.warn("the keys of an issuer of tokens cannot be read", { url, error: errorText(error) }),
     announcementFailed: (error) => log.warn("changed keys are not announced yet", { error: errorText(error) }),
   };
 }

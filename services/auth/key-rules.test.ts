@@ -204,7 +204,7 @@ test("the configuration file gives new keys defaults and bounds, and says who ma
     "litellm_settings.default_key_generate_params.guardrails is not built yet and has no effect",
     "litellm_settings.upperbound_key_generate_params.models is not built yet and has no effect",
   ]);
-  const { keys, database, close } = await setUp(url, true, true, readEnv({}, policy));
+  const { keys, database, close } = await setUp(url, true, true, readEnv({}, { keyPolicy: policy }));
   for (let twice = 0; twice < 2; twice += 1) {
     const made = await generate(keys, {}, master);
     const { settings } = made;
@@ -242,7 +242,7 @@ test("the configuration file gives new keys defaults and bounds, and says who ma
   await ofTeam({}, master);
   await close();
 
-  const teams = await setUp(url, true, true, readEnv({}, { ...policy, teamRequired: true }));
+  const teams = await setUp(url, true, true, readEnv({}, { keyPolicy: { ...policy, teamRequired: true } }));
   await refused(generate(teams.keys, {}, master), Reason.INVALID_REQUEST, "team_id");
   await teams.close();
 });

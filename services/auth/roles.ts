@@ -11,6 +11,11 @@ const userRoles: ReadonlyMap<string, Role> = new Map([
 
 export const userRoleNames: readonly string[] = [...userRoles.keys()];
 
+/** The role of LiteLLM's name; undefined where there is none of it. */
+export function roleOf(name: string | undefined): Role | undefined {
+  return name === undefined ? undefined : userRoles.get(name);
+}
+
 export interface Memberships {
   readonly memberships: readonly TeamMemberRow[];
   readonly organizationMemberships: readonly OrganizationMemberRow[];
@@ -19,7 +24,7 @@ export interface Memberships {
 /** The roles of a key: every key sees itself, its user adds the user's own, and what it is an admin of the rest. */
 export function rolesOf(user: UserRow | null, { memberships, organizationMemberships }: Memberships): Role[] {
   const roles: Role[] = [Role.KEY];
-  const own = user === null ? undefined : userRoles.get(user.userRole);
+  const own = roleOf(user?.userRole);
   if (own !== undefined) roles.push(own);
   if (memberships.some(({ role }) => role === "admin")) roles.push(Role.TEAM_ADMIN);
   if (organizationMemberships.some(({ role }) => role === "org_admin")) roles.push(Role.ORG_ADMIN);

@@ -24,7 +24,7 @@ function rulesOf(yaml: string) {
 }
 
 function setUpWith(yaml: string) {
-  return setUp(url, true, true, readEnv({}, undefined, rulesOf(yaml).rules));
+  return setUp(url, true, true, readEnv({}, { tenancyRules: rulesOf(yaml).rules }));
 }
 
 test("what the configuration file says about everybody", () => {

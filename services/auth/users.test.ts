@@ -121,7 +121,7 @@ test("a user's first key keeps to the rules for keys", async () => {
   upperbound_key_generate_params: {max_budget: 5, duration: 30d}
 general_settings: {default_team_disabled: true}`;
   const { policy } = readKeyPolicy(parseYaml(file, "config.yaml", {}));
-  const setup = await setUp(anyDatabase.url, true, true, readEnv({}, policy));
+  const setup = await setUp(anyDatabase.url, true, true, readEnv({}, { keyPolicy: policy }));
   await storeTeam(setup.database, "t");
   await storeTeam(setup.database, "small", { models: ["o3"] });
   const users = setup.client(UserService);

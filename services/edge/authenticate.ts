@@ -4,7 +4,14 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { PrincipalCache } from "./principal-cache.ts";
-import { readKeyHash, readQueryKeyHash } from "./request-key.ts";
+import { hashKey, readKey, readQueryKey } from "./request-key.ts";
+import type { TokenCache } from "./token-cache.ts";
+
+/** What a request may authenticate with, and where that is known from. */
+export interface Credentials {
+  readonly keys: PrincipalCache;
+  readonly tokens: TokenCache;
+}
 
 /**
  * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is
@@ -14,19 +21,22 @@ import { readKeyHash, readQueryKeyHash } from "./request-key.ts";
  */
 export function authenticate(
   headers: IncomingHttpHeaders,
-  cache: PrincipalCache,
+  { keys, tokens }: Credentials,
   now: number,
   keyQuery = "",
   beforeAsking?: () => void,
 ): Principal | Promise<Principal> {
-  const keyHash = readKeyHash(headers) ?? (keyQuery === "" ? undefined : readQueryKeyHash(keyQuery));
-  if (keyHash === undefined) {
+  const key = readKey(headers) ?? (keyQuery === "" ? undefined : readQueryKey(keyQuery));
+  if (key === undefined) {
     throw gatewayError(
       Reason.KEY_INVALID,
       "Authentication Error, No api key passed in. Send it as `Authorization: Bearer <key>` or in the header x-api-key.",
     );
   }
-  const principal = cache.get(keyHash, beforeAsking);
+  const principal =
+    key.startsWith("sk-") || !tokens.accepts(key)
+      ? keys.get(hashKey(key), beforeAsking)
+      : tokens.get(key, headers["x-litellm-team-id"], beforeAsking);
   if (principal instanceof Promise) return principal.then((resolved) => usable(resolved, now));
   return usable(principal, now);
 }

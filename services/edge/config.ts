@@ -1,9 +1,21 @@
 import { type Environment, flag, integer, list } from "#chassis/environment.ts";
 
+/** Kinds of tokens that are accepted. What they stand for is auth's business. */
+export interface TokenUse {
+  /** JWTs of an identity provider. */
+  readonly signed: boolean;
+  /** Whatever is no virtual key: an OAuth 2.0 server says what it is. */
+  readonly opaque: boolean;
+}
+
+export const noTokens: TokenUse = { signed: false, opaque: false };
+
 /** What the edge can be told. Times are milliseconds. */
 export interface EdgeConfig {
   /** Sluice's version, as clients see it in `x-litellm-version`. */
   readonly version: string;
+  /** Which tokens of others are accepted beside keys: `readTokenUse`. */
+  readonly tokens: TokenUse;
   /** The largest request body. */
   readonly maxBodyBytes: number;
   /** Origins that a browser may call from; `*` is any. */
@@ -31,9 +43,10 @@ export interface EdgeConfig {
 }
 
 /** Reads the edge's environment variables. LiteLLM's names where it has one. */
-export function readEdgeConfig(env: Environment, version: string): EdgeConfig {
+export function readEdgeConfig(env: Environment, version: string, tokens: TokenUse = noTokens): EdgeConfig {
   return {
     version,
+    tokens,
     maxBodyBytes: integer(env, "SLUICE_MAX_BODY_BYTES", 50 * 1024 * 1024, 1024, 1024 * 1024 * 1024),
     corsOrigins: list(env, "LITELLM_CORS_ORIGINS") ?? ["*"],
     corsCredentials: flag(env, "LITELLM_CORS_ALLOW_CREDENTIALS", false),

@@ -2,21 +2,20 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { checkRoute } from "./allowed-routes.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, type Credentials } from "./authenticate.ts";
 import { clientAddress } from "./client-address.ts";
 import type { EdgeConfig } from "./config.ts";
 import { preflightHeaders } from "./cors.ts";
 import { refusalBody } from "./error-body.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { HttpCall } from "./http-call.ts";
-import type { PrincipalCache } from "./principal-cache.ts";
 import { ClientGone } from "./read-body.ts";
 import type { FoundPath, Route, RouteTable } from "./route-table.ts";
 
 /** Answers a call whatever happens: by its route, or by an error. */
 export function createDispatcher(
   routes: RouteTable,
-  principals: PrincipalCache,
+  credentials: Credentials,
   attempts: FailedAttempts,
   config: EdgeConfig,
   now: () => number,
@@ -51,7 +50,7 @@ export function createDispatcher(
     const address = clientAddress(config, call.request.headers, call.request.socket.remoteAddress);
     const keyQuery = route.dialect === "google" ? call.query : "";
     try {
-      const principal = authenticate(call.request.headers, principals, now(), keyQuery, () => attempts.check(address));
+      const principal = authenticate(call.request.headers, credentials, now(), keyQuery, () => attempts.check(address));
       if (!(principal instanceof Promise)) return enter(route, call, principal);
       return principal.then(
         (resolved) => enter(route, call, resolved),

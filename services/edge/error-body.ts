@@ -97,7 +97,7 @@ function responsesErrorEvent(body: string): string {
 
 function gatewayFacts(detail: GatewayError, message: string): Facts {
   const row = gatewayRow(detail.reason);
-  const unknownKey = detail.reason === Reason.KEY_INVALID && detail.param !== "";
+  const unknownKey = detail.reason === Reason.KEY_INVALID && detail.param === "key";
   return {
     ...none,
     status: row.status,

@@ -44,10 +44,11 @@ export class FreshCache<V> {
 
   /**
    * `beforeAsking` is called where a value that is not in memory is about to be asked for; it may throw to prevent that.
+   * `load` asks in place of the usual way, where the key alone does not say what to ask.
    *
    * @throws what `load` does, where no old value can stand in.
    */
-  get(key: string, beforeAsking?: () => void): V | Promise<V> {
+  get(key: string, beforeAsking?: () => void, load = this.#options.load): V | Promise<V> {
     const { freshMs, staleMs } = this.#options;
     const now = this.#options.now();
     const entry = this.#known.get(key);
@@ -55,19 +56,19 @@ export class FreshCache<V> {
       const absent = this.#absent.get(key);
       if (absent !== undefined && now - absent.fetchedAt < freshMs) return absent.value;
       beforeAsking?.();
-      return this.#ask(key);
+      return this.#ask(key, load);
     }
     const age = now - entry.fetchedAt;
     if (age < freshMs) {
-      if (age >= freshMs / 2) this.#askInBackground(key);
+      if (age >= freshMs / 2) this.#askInBackground(key, load);
       return entry.value;
     }
-    if (age >= staleMs) return this.#ask(key);
+    if (age >= staleMs) return this.#ask(key, load);
     if (now - this.#unansweredAt < outageMs) {
-      this.#askInBackground(key);
+      this.#askInBackground(key, load);
       return entry.value;
     }
-    return this.#ask(key).catch((error: unknown) => {
+    return this.#ask(key, load).catch((error: unknown) => {
       if (isUnavailable(error)) return entry.value;
       throw error;
     });
@@ -86,15 +87,15 @@ export class FreshCache<V> {
     this.#asked.clear();
   }
 
-  #askInBackground(key: string): void {
-    if (!this.#asked.has(key)) this.#ask(key, true).catch(() => {});
+  #askInBackground(key: string, load: FreshCacheOptions<V>["load"]): void {
+    if (!this.#asked.has(key)) this.#ask(key, load, true).catch(() => {});
   }
 
   /** Callers that ask for the same key at the same time share one question. */
-  #ask(key: string, nobodyWaits = false): Promise<V> {
+  #ask(key: string, load: FreshCacheOptions<V>["load"], nobodyWaits = false): Promise<V> {
     const running = this.#asked.get(key);
     if (running !== undefined) return running;
-    const asked = this.#options.load(key, nobodyWaits).then(
+    const asked = load(key, nobodyWaits).then(
       (value) => {
         if (this.#settle(key, asked)) this.#remember(key, value);
         return value;

@@ -43,7 +43,8 @@ export interface RawCall {
 export function readInferRequest(raw: RawCall): InferRequest {
   const body = parseObject(raw.bytes);
   const { input, removed } = readGatewayInput(body, raw.headers);
-  const model = aliased(raw.principal, readModel(raw.pathModel || body.model));
+  const name = readModel(raw.pathModel || body.model);
+  const model = aliased(raw.principal, name);
   // Some clients send the flag with everything; embeddings and ranks come whole all the same.
   const asked = raw.stream ?? readStream(body);
   const stream = asked && raw.operation !== Operation.EMBEDDINGS && raw.operation !== Operation.RERANK;
@@ -55,7 +56,7 @@ export function readInferRequest(raw: RawCall): InferRequest {
     stream,
     contentType: "application/json",
     body: removed.length === 0 ? raw.bytes : cut(raw.bytes, removed),
-    caller: callerOf(raw.principal, input, model),
+    caller: callerOf(raw.principal, input, model, name),
     shape: readShape(raw.operation, body),
     options: input.options,
     headers: dialectHeadersOf(raw.headers),
@@ -101,7 +102,9 @@ function aliased({ aliases }: Principal, model: string): string {
   return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
 }
 
-function callerOf(principal: Principal, input: GatewayInput, model: string): Caller {
+/** The caller, and who it is in other teams, where the name that the client wrote may stand for another model. */
+function callerOf(principal: Principal, input: GatewayInput, model: string, name: string): Caller {
+  const { alternatives } = principal;
   const tags = principal.tags.length === 0 ? input.tags : [...new Set([...principal.tags, ...input.tags])];
   return {
     $typeName: CallerSchema.typeName,
@@ -110,10 +113,15 @@ function callerOf(principal: Principal, input: GatewayInput, model: string): Cal
     keyAlias: principal.keyAlias,
     userId: principal.userId,
     teamId: principal.teamId,
-    endUser: input.endUser.slice(0, maxNameLength),
+    endUser: (principal.endUser || input.endUser).slice(0, maxNameLength),
     tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map((tag) => tag.slice(0, maxNameLength)),
     models: principal.models,
     scopes: scopesFor(principal.scopes, model),
     rights: principal.rights,
+    alternatives: alternatives.map((each) => {
+      const own = aliased(each, name);
+      return { ...callerOf(each, input, own, name), model: own };
+    }),
+    model: "",
   };
 }

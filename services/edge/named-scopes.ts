@@ -34,6 +34,13 @@ export class NamedScopes {
    * @throws PERMISSION_DENIED where one of them is blocked, UNAVAILABLE where auth does not say what holds for it.
    */
   apply(caller: Caller, model: string): undefined | Promise<void> {
+    const { alternatives } = caller;
+    if (alternatives.length === 0) return this.#applyTo(caller, model);
+    const own = [this.#applyTo(caller, model), ...alternatives.map((each) => this.#applyTo(each, each.model))];
+    return Promise.all(own).then(() => undefined);
+  }
+
+  #applyTo(caller: Caller, model: string): undefined | Promise<void> {
     if (caller.endUser === "" && caller.tags.length === 0) return undefined;
     const names = caller.endUser === "" ? [] : [`customer:${caller.endUser}`];
     for (const tag of caller.tags) names.push(`tag:${tag}`);

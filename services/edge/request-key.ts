@@ -13,19 +13,23 @@ const keyHeaders = [
 
 const bearer = /^bearer(?:\s+|$)/i;
 
-/** The SHA-256 of the key that a request presents, lowercase hex. Undefined without a key. The key goes no further. */
-export function readKeyHash(headers: IncomingHttpHeaders): string | undefined {
+/** The key that a request presents. Undefined without one. A secret: its hash is what goes further. */
+export function readKey(headers: IncomingHttpHeaders): string | undefined {
   for (const name of keyHeaders) {
     const value = headers[name];
     if (typeof value !== "string") continue;
     const key = value.replace(bearer, "").trim();
-    if (key !== "") return hash("sha256", key, "hex");
+    if (key !== "") return key;
   }
   return undefined;
 }
 
-/** The SHA-256 of the key in a query string, where Google's clients may put it: `?key=`. Undefined without one. */
-export function readQueryKeyHash(query: string): string | undefined {
-  const key = new URLSearchParams(query).get("key")?.trim() ?? "";
-  return key === "" ? undefined : hash("sha256", key, "hex");
+/** The key in a query string, where Google's clients may put it: `?key=`. Undefined without one. */
+export function readQueryKey(query: string): string | undefined {
+  return new URLSearchParams(query).get("key")?.trim() || undefined;
+}
+
+/** The SHA-256 of a key, lowercase hex. */
+export function hashKey(key: string): string {
+  return hash("sha256", key, "hex");
 }

@@ -1,16 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, type Credentials } from "./authenticate.ts";
 import { clientAddress } from "./client-address.ts";
 import type { EdgeContext } from "./context.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
-import type { PrincipalCache } from "./principal-cache.ts";
 
 /** What every RPC of the outside works with. */
 export interface RpcParts {
   readonly context: EdgeContext;
-  readonly principals: PrincipalCache;
+  readonly credentials: Credentials;
   readonly attempts: FailedAttempts;
 }
 
@@ -29,14 +28,14 @@ export interface RpcCaller {
  * @throws what `authenticate` does, and RATE_LIMITED where the address has tried too many keys.
  */
 export async function admitRpc(
-  { context, principals, attempts }: RpcParts,
+  { context, credentials, attempts }: RpcParts,
   { method, service }: HandlerContext,
   headers: IncomingHttpHeaders,
 ): Promise<RpcCaller> {
   const address = clientAddress(context.config, headers, "rpc");
   try {
     const beforeAsking = () => attempts.check(address);
-    const principal = await authenticate(headers, principals, context.now(), "", beforeAsking);
+    const principal = await authenticate(headers, credentials, context.now(), "", beforeAsking);
     return { principal, path: `/${service.typeName}/${method.name}`, address };
   } catch (error) {
     attempts.note(address, error);

@@ -11,6 +11,7 @@ import { NamedScopes } from "./named-scopes.ts";
 import { PrincipalCache } from "./principal-cache.ts";
 import { RouteTable } from "./route-table.ts";
 import { createImplementations, createRoutes } from "./routes/index.ts";
+import { TokenCache } from "./token-cache.ts";
 
 /** The edge as the composition sees it: it serves HTTP, and RPCs for clients, which check the caller's key themselves. */
 export interface EdgeService extends HostedService {
@@ -32,11 +33,12 @@ export function createEdgeService(context: EdgeContext): EdgeService {
     now: () => performance.now(),
     unanswered: events.authUnanswered,
   };
-  const principals = new PrincipalCache(caching);
+  const credentials = { keys: new PrincipalCache(caching), tokens: new TokenCache(caching, config.tokens) };
   const named = new NamedScopes(caching);
   const attempts = new FailedAttempts(config.failedAuthPerMinute, caching.now);
   const unsubscribe = context.events.subscribe(PrincipalChangedSchema, ({ keyIds, scopes }) => {
-    principals.drop(keyIds, scopes);
+    credentials.keys.drop(keyIds, scopes);
+    credentials.tokens.drop(scopes);
     named.drop(scopes);
   });
   const frame: CallFrame = {
@@ -46,11 +48,11 @@ export function createEdgeService(context: EdgeContext): EdgeService {
     draining: () => inFlight.draining,
   };
   const routes = new RouteTable(createRoutes(context, events, named, frame.draining));
-  const dispatch = createDispatcher(routes, principals, attempts, config, context.now);
+  const dispatch = createDispatcher(routes, credentials, attempts, config, context.now);
 
   return {
     name: "edge",
-    implementations: createImplementations({ context, events, principals, named, attempts }),
+    implementations: createImplementations({ context, events, credentials, named, attempts }),
     handler(request, response) {
       const call = new HttpCall(frame, request, response);
       inFlight.add(call);

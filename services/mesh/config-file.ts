@@ -39,7 +39,13 @@ const builtGeneral = [
   "health_check_concurrency",
 ];
 /** Read by auth. */
-const authGeneral = ["default_team_disabled"];
+const authGeneral = [
+  "default_team_disabled",
+  "enable_jwt_auth",
+  "litellm_jwtauth",
+  "role_permissions",
+  "enable_oauth2_auth",
+];
 
 /** Reads the file that CONFIG_FILE_PATH names. A mistake stops the start with its line, its path and what was expected. */
 export async function readConfigFile(env: Environment): Promise<ConfigFile> {

@@ -17,7 +17,9 @@ import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readTenancyRules } from "../auth/tenancy-rules.ts";
+import { readTokenSettings } from "../auth/tokens/config-file.ts";
 import { readEdgeConfig } from "../edge/config.ts";
+import { readTokenUse } from "../edge/config-file.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
 import { createEdgeService, type EdgeService } from "../edge/service.ts";
 import { readEnv as readAdapterEnv } from "../provider-adapter/config.ts";
@@ -93,14 +95,15 @@ async function hostAuth(start: Start, { authDatabase, keyring }: Trust): Promise
   const { file, log, telemetry, state, peers, masterKey } = start;
   const { policy, warnings } = readKeyPolicy(file.document);
   const tenancy = readTenancyRules(file.document);
-  for (const warning of [...warnings, ...tenancy.warnings]) log.warn(warning);
+  const { tokens, warnings: tokenWarnings } = readTokenSettings(file.document, file.env);
+  for (const warning of [...warnings, ...tenancy.warnings, ...tokenWarnings]) log.warn(warning);
   const service = createAuthService({
     database: authDatabase,
     events: state.events,
     spend: peers.client("accounting", SpendService),
     masterKey: masterKey && { hash: hash("sha256", masterKey.key.reveal(), "hex"), keep: keeperOf(masterKey) },
     keyring,
-    config: readAuthEnv(file.env, policy, tenancy.rules),
+    config: readAuthEnv(file.env, { keyPolicy: policy, tenancyRules: tenancy.rules, tokens }),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,
@@ -164,7 +167,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       rest: adminServices.map(({ owner, service }) => bindRest(service, peers.client(owner, service))),
     },
     events: state.events,
-    config: readEdgeConfig(file.env, version),
+    config: readEdgeConfig(file.env, version, readTokenUse(file.document)),
     log: log.with({ service: "edge" }),
     meter: telemetry.meter("edge"),
     metrics: () => telemetry.scrape(),

@@ -8,6 +8,7 @@ import { accessGroupRoutes } from "./access-group/index.ts";
 import { auditRoutes } from "./audit/index.ts";
 import { authenticate } from "./authenticate.ts";
 import { authenticateKeys } from "./authenticate-keys.ts";
+import { authenticateToken } from "./authenticate-token.ts";
 import { budgetRoutes } from "./budget/index.ts";
 import { customerRoutes } from "./customer/index.ts";
 import { describeScope } from "./describe-scope.ts";
@@ -26,6 +27,7 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     implement(AuthService, {
       authenticate: authenticate(identify),
       authenticateKeys: authenticateKeys(identify),
+      authenticateToken: authenticateToken(context),
       describeScope: describeScope(context),
     }),
     implement(KeyringService, { getKeyring: getKeyring(context) }),

@@ -52,6 +52,7 @@ const large = 3 * 1024 * 1024;
 const seen = { waiting: 0, canceled: 0 };
 
 const auth = implement(AuthService, {
+  authenticateToken: () => ({}),
   describeScope: () => ({}),
   authenticateKeys: () => ({}),
   async authenticate({ keyHash }, context) {

@@ -20,6 +20,7 @@ function serve(name: string, host = "127.0.0.1", port = 0): Promise<RpcServer> {
     implement(AuthService, {
       describeScope: () => ({}),
       authenticateKeys: () => ({}),
+      authenticateToken: () => ({}),
       authenticate: () => ({ principal: { keyId: name } }),
     }),
     implement(InferenceService, {

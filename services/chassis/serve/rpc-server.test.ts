@@ -20,6 +20,7 @@ const authenticatePath = `/${AuthService.typeName}/${AuthService.method.authenti
 
 const implementations = [
   implement(AuthService, {
+    authenticateToken: () => ({}),
     describeScope: () => ({}),
     authenticateKeys: () => ({}),
     authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),

@@ -36,6 +36,7 @@ const implementations = [
   implement(AuthService, {
     describeScope: () => ({}),
     authenticateKeys: () => ({}),
+    authenticateToken: () => ({}),
     authenticate: ({ keyHash }) => ({ principal: { keyId: keyHash } }),
   }),
   implement(InferenceService, {

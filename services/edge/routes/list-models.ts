@@ -26,18 +26,23 @@ export function listModels(models: Client<typeof ModelService>, timeoutMs: numbe
     if (readFlag(query, "healthy_only")) throw invalidRequest("'healthy_only' is not supported yet.", "healthy_only");
     const options = { signal: call.signal, timeoutMs };
     const fallbackType = readFallbackType(query);
-    const response = await models.listModels(
-      {
-        callerModels: seesAll(query, principal) ? { levels: [] } : callerModels(principal),
-        teamId: readTeam(query, principal),
-        returnWildcardRoutes: readFlag(query, "return_wildcard_routes"),
-        includeModelAccessGroups: readFlag(query, "include_model_access_groups"),
-        onlyModelAccessGroups: readFlag(query, "only_model_access_groups"),
-        fallbackType,
-      },
-      options,
+    const all = seesAll(query, principal);
+    const question = {
+      returnWildcardRoutes: readFlag(query, "return_wildcard_routes"),
+      includeModelAccessGroups: readFlag(query, "include_model_access_groups"),
+      onlyModelAccessGroups: readFlag(query, "only_model_access_groups"),
+      fallbackType,
+    };
+    // A token of several teams may use what any of them may.
+    const team = readTeam(query, principal);
+    const acting = query.get("team_id") ? [] : principal.alternatives;
+    const lists = await Promise.all(
+      [{ of: principal, teamId: team }, ...acting.map((of) => ({ of, teamId: of.teamId }))].map(({ of, teamId }) =>
+        models.listModels({ ...question, callerModels: all ? { levels: [] } : callerModels(of), teamId }, options),
+      ),
     );
-    const data = response.models.map((model) =>
+    const listed = [...new Map(lists.flatMap((list) => list.models).map((model) => [model.id, model])).values()];
+    const data = listed.map((model) =>
       fallbackType === ""
         ? toModel(call, model)
         : { ...toModel(call, model), metadata: { fallbacks: model.fallbacks } },
@@ -45,7 +50,7 @@ export function listModels(models: Client<typeof ModelService>, timeoutMs: numbe
     if (speaksGoogle(call)) call.sendJson(200, { models: data });
     else if (!speaksAnthropic(call)) call.sendJson(200, { object: "list", data });
     else {
-      const ids = response.models.map(({ id }) => id);
+      const ids = listed.map(({ id }) => id);
       call.sendJson(200, { data, has_more: false, first_id: ids[0] ?? null, last_id: ids.at(-1) ?? null });
     }
   };

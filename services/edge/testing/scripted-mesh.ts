@@ -26,7 +26,7 @@ import { Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
 import { type EdgeConfig, readEdgeConfig } from "../config.ts";
 import type { HealthReport } from "../context.ts";
-import { readKeyHash } from "../request-key.ts";
+import { hashKey } from "../request-key.ts";
 import type { RestBinding } from "../rest/rest-binding.ts";
 import { createEdgeService } from "../service.ts";
 
@@ -35,6 +35,7 @@ export type InferScript = (request: InferRequest, signal: AbortSignal) => AsyncI
 export interface MeshScript {
   infer?: InferScript;
   authenticate?: ServiceImpl<typeof AuthService>["authenticate"];
+  authenticateToken?: ServiceImpl<typeof AuthService>["authenticateToken"];
   describeScope?: ServiceImpl<typeof AuthService>["describeScope"];
   health?: () => Promise<HealthReport>;
   requests?: Partial<ServiceImpl<typeof RequestService>>;
@@ -70,6 +71,7 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
       auth: createLocalClient(AuthService, {
         authenticate,
         authenticateKeys: (request, context) => authenticateEach(authenticate, request, context),
+        authenticateToken: script.authenticateToken ?? refuseToken,
         describeScope: script.describeScope ?? (() => ({})),
       }),
       inference: createLocalClient(InferenceService, {
@@ -130,7 +132,7 @@ function findModel(id: string) {
 }
 
 export function keyHashOf(key: string): string {
-  return readKeyHash({ authorization: key }) ?? "";
+  return hashKey(key);
 }
 
 const principals = new Map<string, Principal>([
@@ -177,6 +179,10 @@ export async function authenticateEach(
     }
   }
   return { principals };
+}
+
+function refuseToken(): never {
+  throw gatewayError(Reason.KEY_INVALID, "no such token", { param: "token" });
 }
 
 /** The events of an answer: a head, one chunk per list of payloads, the last one marked, and the end. */

@@ -31,6 +31,8 @@ export function requestForPeer(request: InferRequest, { target, call }: AdapterC
       models: [],
       scopes: [],
       rights: [],
+      alternatives: [],
+      model: "",
     },
     target: create(TargetSchema, {
       provider: target.provider,

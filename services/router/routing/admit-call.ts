@@ -4,6 +4,7 @@ import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb
 import type { Cancellable } from "../admission/admission.ts";
 import { accessDenied, callerAllows } from "../model-rights.ts";
 import type { ModelGroup } from "../registry/registry.ts";
+import { inActingTeam } from "./acting-team.ts";
 import { estimateCall } from "./estimate.ts";
 import { ModelCall, type RouterCore } from "./model-call.ts";
 
@@ -11,7 +12,8 @@ import { ModelCall, type RouterCore } from "./model-call.ts";
  * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Where it rejects, nothing is
  * reserved.
  */
-export async function admitCall(core: RouterCore, request: InferRequest, context: Cancellable): Promise<ModelCall> {
+export async function admitCall(core: RouterCore, asked: InferRequest, context: Cancellable): Promise<ModelCall> {
+  const request = inActingTeam(core, asked);
   const { caller, model } = request;
   if (caller === undefined || !callerAllows(caller, model, core)) {
     throw accessDenied(caller, model, core);

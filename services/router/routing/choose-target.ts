@@ -2,6 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { accessDenied, callerAllows } from "../model-rights.ts";
+import { inActingTeam } from "./acting-team.ts";
 import { chooseDeployment } from "./choose-deployment.ts";
 import { unavailable } from "./failure.ts";
 import type { RouterCore } from "./model-call.ts";
@@ -12,8 +13,9 @@ import type { RouterCore } from "./model-call.ts";
  *
  * @throws MODEL_ACCESS_DENIED, MODEL_NOT_FOUND, or what a call gets where no deployment can take it.
  */
-export function withTarget(core: RouterCore, call: InferRequest | undefined): InferRequest {
-  if (call === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call", { param: "call" });
+export function withTarget(core: RouterCore, asked: InferRequest | undefined): InferRequest {
+  if (asked === undefined) throw gatewayError(Reason.INVALID_REQUEST, "the request holds no call", { param: "call" });
+  const call = inActingTeam(core, asked);
   const { caller, model, options } = call;
   if (!callerAllows(caller, model, core)) {
     throw accessDenied(caller, model, core);

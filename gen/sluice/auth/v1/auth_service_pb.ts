@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/auth_service.proto.
  */
 export const file_sluice_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIi0KF0F1dGhlbnRpY2F0ZUtleXNSZXF1ZXN0EhIKCmtleV9oYXNoZXMYASADKAkitgEKGEF1dGhlbnRpY2F0ZUtleXNSZXNwb25zZRJMCgpwcmluY2lwYWxzGAEgAygLMjguc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1Jlc3BvbnNlLlByaW5jaXBhbHNFbnRyeRpMCg9QcmluY2lwYWxzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsOgI4ASIlChREZXNjcmliZVNjb3BlUmVxdWVzdBINCgVzY29wZRgBIAEoCSJqChVEZXNjcmliZVNjb3BlUmVzcG9uc2USMAoGc2NvcGVzGAEgAygLMiAuc2x1aWNlLmluZmVyZW5jZS52MS5TY29wZUxpbWl0cxIOCgZtb2RlbHMYAiADKAkSDwoHYmxvY2tlZBgDIAEoCDK8AgoLQXV0aFNlcnZpY2USXgoMQXV0aGVudGljYXRlEiMuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlUmVxdWVzdBokLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgESagoQQXV0aGVudGljYXRlS2V5cxInLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZUtleXNSZXF1ZXN0Giguc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1Jlc3BvbnNlIgOQAgESYQoNRGVzY3JpYmVTY29wZRIkLnNsdWljZS5hdXRoLnYxLkRlc2NyaWJlU2NvcGVSZXF1ZXN0GiUuc2x1aWNlLmF1dGgudjEuRGVzY3JpYmVTY29wZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_sluice_auth_v1_principal, file_sluice_inference_v1_limits]);
+  fileDesc("CiFzbHVpY2UvYXV0aC92MS9hdXRoX3NlcnZpY2UucHJvdG8SDnNsdWljZS5hdXRoLnYxIicKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkiRAoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIi0KF0F1dGhlbnRpY2F0ZUtleXNSZXF1ZXN0EhIKCmtleV9oYXNoZXMYASADKAkitgEKGEF1dGhlbnRpY2F0ZUtleXNSZXNwb25zZRJMCgpwcmluY2lwYWxzGAEgAygLMjguc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1Jlc3BvbnNlLlByaW5jaXBhbHNFbnRyeRpMCg9QcmluY2lwYWxzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsOgI4ASI/ChhBdXRoZW50aWNhdGVUb2tlblJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABARIPCgd0ZWFtX2lkGAIgASgJIkkKGUF1dGhlbnRpY2F0ZVRva2VuUmVzcG9uc2USLAoJcHJpbmNpcGFsGAEgASgLMhkuc2x1aWNlLmF1dGgudjEuUHJpbmNpcGFsIiUKFERlc2NyaWJlU2NvcGVSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJImoKFURlc2NyaWJlU2NvcGVSZXNwb25zZRIwCgZzY29wZXMYASADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEg4KBm1vZGVscxgCIAMoCRIPCgdibG9ja2VkGAMgASgIMqYDCgtBdXRoU2VydmljZRJeCgxBdXRoZW50aWNhdGUSIy5zbHVpY2UuYXV0aC52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiQuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACARJqChBBdXRoZW50aWNhdGVLZXlzEicuc2x1aWNlLmF1dGgudjEuQXV0aGVudGljYXRlS2V5c1JlcXVlc3QaKC5zbHVpY2UuYXV0aC52MS5BdXRoZW50aWNhdGVLZXlzUmVzcG9uc2UiA5ACARJoChFBdXRoZW50aWNhdGVUb2tlbhIoLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZVRva2VuUmVxdWVzdBopLnNsdWljZS5hdXRoLnYxLkF1dGhlbnRpY2F0ZVRva2VuUmVzcG9uc2USYQoNRGVzY3JpYmVTY29wZRIkLnNsdWljZS5hdXRoLnYxLkRlc2NyaWJlU2NvcGVSZXF1ZXN0GiUuc2x1aWNlLmF1dGgudjEuRGVzY3JpYmVTY29wZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_sluice_auth_v1_principal, file_sluice_inference_v1_limits]);
 
 /**
  * AuthenticateRequest names a key by its hash: the key itself never leaves the edge.
@@ -101,6 +101,55 @@ export const AuthenticateKeysResponseSchema: GenMessage<AuthenticateKeysResponse
   messageDesc(file_sluice_auth_v1_auth_service, 3);
 
 /**
+ * AuthenticateTokenRequest holds a token as a client has presented it.
+ *
+ * @generated from message sluice.auth.v1.AuthenticateTokenRequest
+ */
+export type AuthenticateTokenRequest = Message<"sluice.auth.v1.AuthenticateTokenRequest"> & {
+  /**
+   * The token, at most 16 KiB. A secret: whoever has it is its owner. It is in no log line, error, span or metric.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The team of the token that its calls shall count against; empty where the client names none.
+   *
+   * @generated from field: string team_id = 2;
+   */
+  teamId: string;
+};
+
+/**
+ * Describes the message sluice.auth.v1.AuthenticateTokenRequest.
+ * Use `create(AuthenticateTokenRequestSchema)` to create a new message.
+ */
+export const AuthenticateTokenRequestSchema: GenMessage<AuthenticateTokenRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 4);
+
+/**
+ * AuthenticateTokenResponse holds the principal.
+ *
+ * @generated from message sluice.auth.v1.AuthenticateTokenResponse
+ */
+export type AuthenticateTokenResponse = Message<"sluice.auth.v1.AuthenticateTokenResponse"> & {
+  /**
+   * Who it is. Its `key_id` is made of the issuer and the subject: every token of a subject has the same.
+   *
+   * @generated from field: sluice.auth.v1.Principal principal = 1;
+   */
+  principal?: Principal | undefined;
+};
+
+/**
+ * Describes the message sluice.auth.v1.AuthenticateTokenResponse.
+ * Use `create(AuthenticateTokenResponseSchema)` to create a new message.
+ */
+export const AuthenticateTokenResponseSchema: GenMessage<AuthenticateTokenResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_auth_v1_auth_service, 5);
+
+/**
  * DescribeScopeRequest names a customer or a tag.
  *
  * @generated from message sluice.auth.v1.DescribeScopeRequest
@@ -119,7 +168,7 @@ export type DescribeScopeRequest = Message<"sluice.auth.v1.DescribeScopeRequest"
  * Use `create(DescribeScopeRequestSchema)` to create a new message.
  */
 export const DescribeScopeRequestSchema: GenMessage<DescribeScopeRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_auth_service, 4);
+  messageDesc(file_sluice_auth_v1_auth_service, 6);
 
 /**
  * DescribeScopeResponse is what a call on its behalf, or with it, is bound by.
@@ -154,7 +203,7 @@ export type DescribeScopeResponse = Message<"sluice.auth.v1.DescribeScopeRespons
  * Use `create(DescribeScopeResponseSchema)` to create a new message.
  */
 export const DescribeScopeResponseSchema: GenMessage<DescribeScopeResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_auth_v1_auth_service, 5);
+  messageDesc(file_sluice_auth_v1_auth_service, 7);
 
 /**
  * AuthService answers who a key is.
@@ -183,6 +232,19 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateKeysRequestSchema;
     output: typeof AuthenticateKeysResponseSchema;
+  },
+  /**
+   * Returns the principal of a token that somebody else has issued: a JWT of an identity provider, or what an OAuth 2.0
+   * server's introspection knows (RFC 7662). Makes the user and the team it names where the configuration says so. Fails
+   * with UNAUTHENTICATED and REASON_KEY_INVALID or REASON_KEY_EXPIRED where the token is no good, with PERMISSION_DENIED
+   * where it is good and not enough, and with UNAVAILABLE where the issuer does not answer and nothing is known of it.
+   *
+   * @generated from rpc sluice.auth.v1.AuthService.AuthenticateToken
+   */
+  authenticateToken: {
+    methodKind: "unary";
+    input: typeof AuthenticateTokenRequestSchema;
+    output: typeof AuthenticateTokenResponseSchema;
   },
   /**
    * Returns what holds for a customer or a tag that a call names. One that nobody has described is answered too, with

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/auth/v1/principal.proto.
  */
 export const file_sluice_auth_v1_principal: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zbHVpY2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SDnNsdWljZS5hdXRoLnYxIvEECglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLnNsdWljZS5pbmZlcmVuY2UudjEuQ2FsbGVyS2luZBIOCgZrZXlfaWQYAiABKAkSEQoJa2V5X2FsaWFzGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSDwoHdGVhbV9pZBgFIAEoCRIOCgZtb2RlbHMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYmxvY2tlZBgIIAEoCBIwCgZzY29wZXMYCSADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEhAKCG1ldGFkYXRhGAogASgMEiMKBXJvbGVzGAsgAygOMhQuc2x1aWNlLnJlc3QudjEuUm9sZRIQCgh0ZWFtX2lkcxgMIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgNIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGA4gAygJEhcKD29yZ2FuaXphdGlvbl9pZBgPIAEoCRISCgpwcm9qZWN0X2lkGBAgASgJEjAKBnJpZ2h0cxgRIAMoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuTW9kZWxSaWdodHMSNwoHYWxpYXNlcxgSIAMoCzImLnNsdWljZS5hdXRoLnYxLlByaW5jaXBhbC5BbGlhc2VzRW50cnkSFgoOYWxsb3dlZF9yb3V0ZXMYEyADKAkSDAoEdGFncxgUIAMoCRouCgxBbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIzChBQcmluY2lwYWxDaGFuZ2VkEg8KB2tleV9pZHMYASADKAkSDgoGc2NvcGVzGAIgAygJYgZwcm90bzM", [file_google_protobuf_timestamp, file_sluice_inference_v1_inference, file_sluice_inference_v1_limits, file_sluice_rest_v1_caller]);
+  fileDesc("Ch5zbHVpY2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SDnNsdWljZS5hdXRoLnYxIrQFCglQcmluY2lwYWwSLQoEa2luZBgBIAEoDjIfLnNsdWljZS5pbmZlcmVuY2UudjEuQ2FsbGVyS2luZBIOCgZrZXlfaWQYAiABKAkSEQoJa2V5X2FsaWFzGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSDwoHdGVhbV9pZBgFIAEoCRIOCgZtb2RlbHMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYmxvY2tlZBgIIAEoCBIwCgZzY29wZXMYCSADKAsyIC5zbHVpY2UuaW5mZXJlbmNlLnYxLlNjb3BlTGltaXRzEhAKCG1ldGFkYXRhGAogASgMEiMKBXJvbGVzGAsgAygOMhQuc2x1aWNlLnJlc3QudjEuUm9sZRIQCgh0ZWFtX2lkcxgMIAMoCRIWCg5hZG1pbl90ZWFtX2lkcxgNIAMoCRIeChZhZG1pbl9vcmdhbml6YXRpb25faWRzGA4gAygJEhcKD29yZ2FuaXphdGlvbl9pZBgPIAEoCRISCgpwcm9qZWN0X2lkGBAgASgJEjAKBnJpZ2h0cxgRIAMoCzIgLnNsdWljZS5pbmZlcmVuY2UudjEuTW9kZWxSaWdodHMSNwoHYWxpYXNlcxgSIAMoCzImLnNsdWljZS5hdXRoLnYxLlByaW5jaXBhbC5BbGlhc2VzRW50cnkSFgoOYWxsb3dlZF9yb3V0ZXMYEyADKAkSDAoEdGFncxgUIAMoCRIQCghlbmRfdXNlchgVIAEoCRIvCgxhbHRlcm5hdGl2ZXMYFiADKAsyGS5zbHVpY2UuYXV0aC52MS5QcmluY2lwYWwaLgoMQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiMwoQUHJpbmNpcGFsQ2hhbmdlZBIPCgdrZXlfaWRzGAEgAygJEg4KBnNjb3BlcxgCIAMoCWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sluice_inference_v1_inference, file_sluice_inference_v1_limits, file_sluice_rest_v1_caller]);
 
 /**
  * Principal is an authenticated key with everything the request path needs to know, so that a call needs no further
@@ -35,7 +35,7 @@ export type Principal = Message<"sluice.auth.v1.Principal"> & {
   kind: CallerKind;
 
   /**
-   * SHA-256 of the key, lowercase hex.
+   * SHA-256 of the key, lowercase hex; of issuer and subject where it is a token.
    *
    * @generated from field: string key_id = 2;
    */
@@ -166,6 +166,20 @@ export type Principal = Message<"sluice.auth.v1.Principal"> & {
    * @generated from field: repeated string tags = 20;
    */
   tags: string[];
+
+  /**
+   * The customer on whose behalf the token is, whatever a request says; empty where it names none.
+   *
+   * @generated from field: string end_user = 21;
+   */
+  endUser: string;
+
+  /**
+   * The same token in its other teams. A call counts against the first of all these that may use its model.
+   *
+   * @generated from field: repeated sluice.auth.v1.Principal alternatives = 22;
+   */
+  alternatives: Principal[];
 };
 
 /**

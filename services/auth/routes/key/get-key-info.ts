@@ -13,6 +13,7 @@ import { keyView } from "../../key-view.ts";
 import { scopeOf } from "../../scope.ts";
 import { spentByOne } from "../../scope-spend.ts";
 import { keyIdOf } from "../../secret-key.ts";
+import { tokenRow } from "../../tokens/token-row.ts";
 
 export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService>["getKeyInfo"] {
   return async ({ key }, { requestHeader }) => {
@@ -22,10 +23,12 @@ export function getKeyInfo(context: RouteContext): ServiceImpl<typeof KeyService
     }
     const keyId = key === "" ? caller.keyId : keyIdOf(key);
     const { row, permitted } = await findKey(caller, keyId);
-    requireKeyRight(maySeeKey(caller, row ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
-    if (row === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
+    // Who is let in without a key has the token of an identity provider.
+    const shown = row ?? (key === "" ? tokenRow(caller) : null);
+    requireKeyRight(maySeeKey(caller, shown ?? { keyId: isProxyAdmin(caller) ? keyId : "" }, permitted));
+    if (shown === null) throw gatewayError(Reason.NOT_FOUND, "Key not found in database.", { param: "key" });
     const spend = await spentByOne(context, scopeOf.key(keyId));
-    return { key: key === "" ? keyId : key, info: keyView(row, spend) };
+    return { key: key === "" ? keyId : key, info: keyView(shown, spend) };
   };
 
   async function findKey(caller: AdminCaller, keyId: string) {

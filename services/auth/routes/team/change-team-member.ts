@@ -12,6 +12,7 @@ import {
   UpdateTeamMemberResponseSchema,
 } from "#gen/sluice/auth/v1/team_service_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import type { AdminCaller } from "#gen/sluice/rest/v1/caller_pb.ts";
 import { type Changed, change, touch } from "../../change.ts";
 import type { RouteContext } from "../../context.ts";
 import { TeamMember, type TeamMemberRow, User, VirtualKey } from "../../db/entities.ts";
@@ -68,16 +69,28 @@ export function deleteTeamMember(context: RouteContext): ServiceImpl<typeof Team
       const locked = await lockTeam(em, caller, teamId);
       const row = await lockMember(em, teamId, request);
       const before = (await placesIn(em, [teamId])).get(teamId) ?? [];
-      const { userId } = row;
-      const keys = await em.find(VirtualKey, { teamId, userId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
-      await removeKeys(em, caller, keys, new Date(context.clock()));
-      await em.nativeDelete(TeamMember, { teamId, userId });
-      const deletedKeys = keys.map(({ keyId }): Changed => ({ scope: scopeOf.key(keyId), action: "deleted" }));
-      const changed = [...changesOf(row, "deleted"), ...deletedKeys];
+      const changed = await removePlace(em, caller, row, new Date(context.clock()));
       return { result: { team: locked, places: before }, changed };
     });
     return { team: teamView(team, places, await spentByOne(context, scopeOf.team(teamId))) };
   };
+}
+
+/** Takes a member out of its team, with the keys that it has there. Returns what that changes. */
+export async function removePlace(
+  em: SqlEntityManager,
+  caller: AdminCaller,
+  row: TeamMemberRow,
+  now: Date,
+): Promise<Changed[]> {
+  const { teamId, userId } = row;
+  const keys = await em.find(VirtualKey, { teamId, userId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+  await removeKeys(em, caller, keys, now);
+  await em.nativeDelete(TeamMember, { teamId, userId });
+  return [
+    ...changesOf(row, "deleted"),
+    ...keys.map(({ keyId }): Changed => ({ scope: scopeOf.key(keyId), action: "deleted" })),
+  ];
 }
 
 async function lockMember(em: SqlEntityManager, teamId: string, named: NamedUser): Promise<TeamMemberRow> {

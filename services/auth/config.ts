@@ -2,6 +2,7 @@ import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { errorText } from "#chassis/log.ts";
 import { type KeyPolicy, noKeyPolicy } from "./key-policy.ts";
+import type { LoginSettings } from "./login/settings.ts";
 
 /** The settings of auth. */
 export interface AuthConfig {
@@ -12,6 +13,8 @@ export interface AuthConfig {
   /** What the configuration file says about keys: `readKeyPolicy`. */
   readonly keyPolicy: KeyPolicy;
   readonly rotation: RotationConfig;
+  /** Where people log in with a browser: `readLoginSettings`. Undefined: nowhere. */
+  readonly login?: LoginSettings | undefined;
 }
 
 /** When keys are replaced that asked for it, and how long the old ones work on. */

@@ -26,7 +26,17 @@ export function authenticate(
       "Authentication Error, No api key passed in. Send it as `Authorization: Bearer <key>` or in the header x-api-key.",
     );
   }
-  const principal = cache.get(keyHash, beforeAsking);
+  return authenticateHash(keyHash, cache, now, beforeAsking);
+}
+
+/** Who a key or the session of a login is, by its hash. Throws as `authenticate` does. */
+export function authenticateHash(
+  hash: string,
+  cache: PrincipalCache,
+  now: number,
+  beforeAsking?: () => void,
+): Principal | Promise<Principal> {
+  const principal = cache.get(hash, beforeAsking);
   if (principal instanceof Promise) return principal.then((resolved) => usable(resolved, now));
   return usable(principal, now);
 }

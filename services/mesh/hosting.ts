@@ -10,6 +10,7 @@ import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { LoginService } from "#gen/sluice/auth/v1/login_service_pb.ts";
 import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
@@ -19,6 +20,7 @@ import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
 import { authSchema } from "../auth/db/schema.ts";
+import { readLoginSettings } from "../auth/login/settings.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readEdgeConfig } from "../edge/config.ts";
 import { bindRest } from "../edge/rest/rest-binding.ts";
@@ -97,7 +99,7 @@ async function hostAuth(start: Start): Promise<void> {
     spend: peers.client("accounting", SpendService),
     masterKeyHash: masterKey && createHash("sha256").update(masterKey.key.reveal()).digest("hex"),
     sealer: sealerOf(start),
-    config: readAuthEnv(file.env, policy),
+    config: { ...readAuthEnv(file.env, policy), login: readLoginSettings(file.env, file.document) },
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,
@@ -156,6 +158,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       inference: peers.client("router", InferenceService),
       models: peers.client("router", ModelService),
       requests: peers.client("router", RequestService),
+      login: peers.client("auth", LoginService),
       rest: adminServices.map(({ owner, service }) => bindRest(service, peers.client(owner, service))),
     },
     events: state.events,

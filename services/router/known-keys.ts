@@ -32,7 +32,7 @@ export const unbuiltKeys = {
     log_raw_request_response disable_streaming_logging global_disable_no_log_param allow_dynamic_callback_disabling
     max_budget budget_duration max_user_budget max_internal_user_budget internal_user_budget_duration
     default_max_internal_user_budget max_end_user_budget max_end_user_budget_id max_ui_session_budget
-    default_soft_budget tag_budget_config default_internal_user_params default_team_params default_team_settings
+    default_soft_budget tag_budget_config default_team_params default_team_settings
     model_group_settings store_audit_logs require_auth_for_metrics_endpoint
     prometheus_metrics_config prometheus_initialize_budget_metrics custom_prometheus_metadata_labels
     custom_prometheus_tags disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
@@ -54,6 +54,7 @@ export const unbuiltKeys = {
 
 /** Keys of `litellm_settings` that auth reads. */
 export const keysOfAuth: readonly string[] = [
+  "default_internal_user_params",
   "default_key_generate_params",
   "upperbound_key_generate_params",
   "key_generation_settings",

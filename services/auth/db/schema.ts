@@ -3,6 +3,7 @@ import {
   Budget,
   Customer,
   DeletedKey,
+  LoginSession,
   Organization,
   OrganizationMember,
   Outbox,
@@ -18,6 +19,7 @@ import {
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
+import { LoginSessions } from "./migrations/login-sessions.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 
@@ -39,6 +41,7 @@ export const authSchema = {
     Customer,
     Tag,
     AccessGroup,
+    LoginSession,
     Outbox,
   ],
   migrations: [
@@ -47,5 +50,6 @@ export const authSchema = {
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
+    { name: "0008-login-sessions", class: LoginSessions },
   ],
 };

@@ -9,6 +9,7 @@ import { customerRoutes } from "./customer/index.ts";
 import { describeScope } from "./describe-scope.ts";
 import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
+import { loginRoutes } from "./login/index.ts";
 import { organizationRoutes } from "./organization/index.ts";
 import { projectRoutes } from "./project/index.ts";
 import { tagRoutes } from "./tag/index.ts";
@@ -31,5 +32,6 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     organizationRoutes(context),
     projectRoutes(context),
     accessGroupRoutes(context),
+    loginRoutes(context),
   ];
 }

@@ -3,7 +3,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { loginRefused, type PendingLogin } from "./pending-login.ts";
 import type { Claims } from "./provider-claims.ts";
-import type { LoginEndpoints, LoginSettings } from "./settings.ts";
+import type { LoginEndpoints, LoginProvider, LoginSettings } from "./settings.ts";
 
 type Library = typeof import("openid-client");
 
@@ -26,33 +26,24 @@ export interface LoginAtProvider {
 const timeoutSeconds = 10;
 const maxAnswerBytes = 1024 * 1024;
 
-/** The protocol is the library's, which is loaded when somebody first logs in. */
+/** The protocol's library, which is loaded when somebody first logs in, and what it has found out of the provider. */
+interface Connection {
+  readonly library: Library;
+  readonly configuration: Configuration;
+}
+
 export function createLoginAtProvider({ provider, baseUrl }: LoginSettings): LoginAtProvider {
   const redirectUri = `${baseUrl}/sso/callback`;
-  let connecting: Promise<{ readonly library: Library; readonly configuration: Configuration }> | undefined;
+  const isOpenId = "issuer" in provider.server;
+  let connecting: Promise<Connection> | undefined;
 
   /** What was found stays; what failed is tried again by the next login. */
-  function connect() {
-    connecting ??= load().catch((error: unknown) => {
+  function connect(): Promise<Connection> {
+    connecting ??= connectTo(provider).catch((error: unknown) => {
       connecting = undefined;
       throw unavailable(error);
     });
     return connecting;
-  }
-
-  async function load() {
-    const library = await import("openid-client");
-    const { server, clientId, clientSecret } = provider;
-    const secret = clientSecret?.reveal();
-    const authentication = secret === undefined ? library.None() : library.ClientSecretPost(secret);
-    if (!("issuer" in server))
-      return { library, configuration: ofEndpoints(library, server, clientId, authentication) };
-    const configuration = await library.discovery(new URL(server.issuer), clientId, secret, authentication, {
-      [library.customFetch]: fetchBounded,
-      timeout: timeoutSeconds,
-      execute: [library.enableNonRepudiationChecks, ...insecure(library, server.issuer)],
-    });
-    return { library, configuration };
   }
 
   return {
@@ -66,33 +57,51 @@ export function createLoginAtProvider({ provider, baseUrl }: LoginSettings): Log
         code_challenge: await library.calculatePKCECodeChallenge(verifier),
         code_challenge_method: "S256",
         state,
-        ...("issuer" in provider.server ? { nonce } : {}),
+        ...(isOpenId ? { nonce } : {}),
       });
       return { authorizationUrl: url.href, verifier, nonce, state };
     },
     async complete(query, login) {
-      const { library, configuration } = await connect();
+      const connection = await connect();
+      const url = new URL(`${redirectUri}?${query}`);
+      if (!isOpenId) url.searchParams.delete("iss");
       try {
-        return await claimsOf(library, configuration, new URL(`${redirectUri}?${query}`), login);
+        return await claimsOf(connection, url, isOpenId ? login : { ...login, nonce: undefined });
       } catch (error) {
-        throw refusalOf(library, error);
+        throw refusalOf(connection.library, error);
       }
     },
   };
+}
 
-  async function claimsOf(library: Library, configuration: Configuration, url: URL, login: PendingLogin) {
-    const isOpenId = "issuer" in provider.server;
-    if (!isOpenId) url.searchParams.delete("iss");
-    const tokens = await library.authorizationCodeGrant(configuration, url, {
-      pkceCodeVerifier: login.verifier,
-      expectedState: login.state,
-      ...(isOpenId ? { expectedNonce: login.nonce } : {}),
-    });
-    const stated = tokens.claims();
-    if (configuration.serverMetadata().userinfo_endpoint === undefined) return { ...stated };
-    const subject = stated?.sub ?? library.skipSubjectCheck;
-    return { ...stated, ...(await library.fetchUserInfo(configuration, tokens.access_token, subject)) };
-  }
+async function connectTo({ server, clientId, clientSecret }: LoginProvider): Promise<Connection> {
+  const library = await import("openid-client");
+  const secret = clientSecret?.reveal();
+  const authentication = secret === undefined ? library.None() : library.ClientSecretPost(secret);
+  if (!("issuer" in server)) return { library, configuration: ofEndpoints(library, server, clientId, authentication) };
+  const configuration = await library.discovery(new URL(server.issuer), clientId, secret, authentication, {
+    [library.customFetch]: fetchBounded,
+    timeout: timeoutSeconds,
+    execute: [library.enableNonRepudiationChecks, ...insecure(library, server.issuer)],
+  });
+  return { library, configuration };
+}
+
+/** Exchanges the code, and asks for what the ID token does not say. Without a nonce there is no ID token. */
+async function claimsOf(
+  { library, configuration }: Connection,
+  url: URL,
+  { verifier, state, nonce }: Pick<PendingLogin, "verifier" | "state"> & { readonly nonce: string | undefined },
+): Promise<Claims> {
+  const tokens = await library.authorizationCodeGrant(configuration, url, {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+    ...(nonce === undefined ? {} : { expectedNonce: nonce }),
+  });
+  const stated = tokens.claims();
+  if (configuration.serverMetadata().userinfo_endpoint === undefined) return { ...stated };
+  const subject = stated?.sub ?? library.skipSubjectCheck;
+  return { ...stated, ...(await library.fetchUserInfo(configuration, tokens.access_token, subject)) };
 }
 
 /**

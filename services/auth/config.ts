@@ -2,6 +2,7 @@ import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
 import { errorText } from "#chassis/log.ts";
 import { type KeyPolicy, noKeyPolicy } from "./key-policy.ts";
+import type { LoginSettings } from "./login/settings.ts";
 import { noTenancyRules, type TenancyRules } from "./tenancy-rules.ts";
 import { noTokens, type TokenSettings } from "./tokens/settings.ts";
 
@@ -21,10 +22,12 @@ export interface AuthConfig {
   readonly forgetting: { readonly keepMs: number; readonly intervalMs: number };
   /** Which tokens of others are accepted: `readTokenSettings`. */
   readonly tokens: TokenSettings;
+  /** Where people log in with a browser: `readLoginSettings`. Undefined: nowhere. */
+  readonly login: LoginSettings | undefined;
 }
 
 /** What a configuration file says of auth, each part read by a function of its own. */
-export type FileSettings = Partial<Pick<AuthConfig, "keyPolicy" | "tenancyRules" | "tokens">>;
+export type FileSettings = Partial<Pick<AuthConfig, "keyPolicy" | "tenancyRules" | "tokens" | "login">>;
 
 /** How the audit is kept. */
 export interface AuditConfig {
@@ -53,6 +56,7 @@ export function readEnv(env: Environment, file: FileSettings = {}): AuthConfig {
     tenancyRules: file.tenancyRules ?? noTenancyRules,
     forgetting: { keepMs: 30 * 86_400_000, intervalMs: 3_600_000 },
     tokens: file.tokens ?? noTokens,
+    login: file.login,
     rotation: {
       enabled: flag(env, "LITELLM_KEY_ROTATION_ENABLED", true),
       intervalMs: integer(env, "LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", 60, 1, 604_800) * 1000,

@@ -1,8 +1,9 @@
 import type { Database } from "#chassis/database/database.ts";
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
-import { RetiredKey, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
+import { LoginSession, RetiredKey, User, VirtualKey, type VirtualKeyRow } from "./db/entities.ts";
 import type { MasterKeys } from "./master-keys.ts";
+import { tokenRow } from "./tokens/token-row.ts";
 
 export interface FoundKey {
   readonly key: VirtualKeyRow;
@@ -11,7 +12,7 @@ export interface FoundKey {
 }
 
 /**
- * Finds a key by its hash; null where no key has it. Rejects as the database does, and with the reason of the signal
+ * Finds a key by its hash, or the session of a login by its; null where nothing has it. Rejects as the database does, and with the reason of the signal
  * where that fires before its turn.
  */
 export type KeyFinder = (keyHash: string, signal: AbortSignal) => Promise<FoundKey | null>;
@@ -87,6 +88,7 @@ async function findKeys(
   const found = new Map<string, FoundKey>(keys.map((key) => [key.keyId, { key, retiredUntil: undefined }]));
   const missing = keyHashes.filter((keyHash) => !found.has(keyHash));
   if (missing.length === 0) return found;
+  for (const key of await findSessions(database, missing)) found.set(key.keyId, { key, retiredUntil: undefined });
   const retired = await em.find(RetiredKey, { retiredKeyId: { $in: missing } });
   if (retired.length < missing.length) await masterKeys.learn(em, missing);
   if (retired.length === 0) return found;
@@ -97,4 +99,16 @@ async function findKeys(
     if (key !== undefined) found.set(retiredKeyId, { key, retiredUntil: expiresAt });
   }
   return found;
+}
+
+/** Sessions as keys of their users. One of a user who is no more is none, also where somebody new has got the id. */
+async function findSessions(database: Database, hashes: readonly string[]): Promise<VirtualKeyRow[]> {
+  const em = database.em();
+  const sessions = await em.find(LoginSession, { sessionHash: { $in: [...hashes] } });
+  if (sessions.length === 0) return [];
+  const users = await em.find(User, { userId: { $in: sessions.map(({ userId }) => userId) } });
+  const since = new Map(users.map(({ userId, createdAt }) => [userId, createdAt.getTime()]));
+  return sessions
+    .filter(({ userId, createdAt }) => createdAt.getTime() >= (since.get(userId) ?? Number.POSITIVE_INFINITY))
+    .map(({ sessionHash, userId, expiresAt }) => tokenRow({ keyId: sessionHash, userId, teamId: "", expiresAt }));
 }

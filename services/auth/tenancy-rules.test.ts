@@ -39,13 +39,14 @@ litellm_settings:
   budget_duration: 30d
   max_end_user_budget: 0
   max_end_user_budget_id: usual
-  default_internal_user_params: {available_teams: [a, b, a], max_budget: 3}
+  default_internal_user_params: {available_teams: [a, b, a], max_budget: 3, tpm_limit: 3}
 `);
   assert.deepEqual([rules.gateway?.maxBudget, rules.gateway?.budgetDuration], [12_500_000_000n, "30d"]);
   assert.deepEqual([rules.customer?.maxBudget, rules.customer?.budgetId], [0n, "usual"]);
   assert.deepEqual(rules.availableTeams, ["a", "b"]);
   assert.deepEqual(warnings, [
-    "litellm_settings.default_internal_user_params.max_budget is not built yet and has no effect",
+    "litellm_settings.default_internal_user_params.max_budget holds for people who log in, and nobody else yet",
+    "litellm_settings.default_internal_user_params.tpm_limit is not built yet and has no effect",
   ]);
   assert.equal(rulesOf("litellm_settings: {budget_duration: 1d}").warnings.length, 1);
   const wrong: [string, RegExp][] = [

@@ -30,6 +30,9 @@ const schema = z
   })
   .nullish();
 
+/** What of `default_internal_user_params` the login of browsers reads. */
+const ofLogins: ReadonlySet<string> = new Set(["user_role", "models", "max_budget", "budget_duration"]);
+
 /**
  * Reads `max_budget`, `budget_duration`, `max_end_user_budget`, `max_end_user_budget_id` and `available_teams` of
  * `default_internal_user_params` from a LiteLLM configuration's `litellm_settings`. A `max_budget` of 0 is none, as in
@@ -42,9 +45,12 @@ export function readTenancyRules(document: YamlDocument): { rules: TenancyRules;
   const { max_budget: maxBudget, budget_duration: budgetDuration } = settings;
   const { max_end_user_budget: maxOfCustomer, max_end_user_budget_id: budgetOfCustomer } = settings;
   const { available_teams: availableTeams, ...others } = settings.default_internal_user_params ?? {};
-  const warnings = Object.keys(others).map(
-    (name) => `litellm_settings.default_internal_user_params.${name} is not built yet and has no effect`,
-  );
+  const warnings = Object.keys(others).map((name) => {
+    const effect = ofLogins.has(name)
+      ? "holds for people who log in, and nobody else yet"
+      : "is not built yet and has no effect";
+    return `litellm_settings.default_internal_user_params.${name} ${effect}`;
+  });
   if (!maxBudget && budgetDuration) warnings.push("litellm_settings.budget_duration has no effect without max_budget");
   const customer = create(LimitsSchema, {
     budgetId: budgetOfCustomer ?? undefined,

@@ -33,10 +33,22 @@ export function authenticate(
       "Authentication Error, No api key passed in. Send it as `Authorization: Bearer <key>` or in the header x-api-key.",
     );
   }
-  const principal =
-    key.startsWith("sk-") || !tokens.accepts(key)
-      ? keys.get(hashKey(key), beforeAsking)
-      : tokens.get(key, headers["x-litellm-team-id"], beforeAsking);
+  const isToken = !key.startsWith("sk-") && tokens.accepts(key);
+  if (!isToken) return authenticateHash(hashKey(key), keys, now, beforeAsking);
+  return whenUsable(tokens.get(key, headers["x-litellm-team-id"], beforeAsking), now);
+}
+
+/** Who a key or the session of a login is, by its hash. Throws as `authenticate` does. */
+export function authenticateHash(
+  hash: string,
+  keys: PrincipalCache,
+  now: number,
+  beforeAsking?: () => void,
+): Principal | Promise<Principal> {
+  return whenUsable(keys.get(hash, beforeAsking), now);
+}
+
+function whenUsable(principal: Principal | Promise<Principal>, now: number): Principal | Promise<Principal> {
   if (principal instanceof Promise) return principal.then((resolved) => usable(resolved, now));
   return usable(principal, now);
 }

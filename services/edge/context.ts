@@ -3,6 +3,7 @@ import type { Meter } from "@opentelemetry/api";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import type { LoginService } from "#gen/sluice/auth/v1/login_service_pb.ts";
 import type { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import type { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
@@ -15,6 +16,7 @@ export interface EdgeClients {
   readonly inference: Client<typeof InferenceService>;
   readonly models: Client<typeof ModelService>;
   readonly requests: Client<typeof RequestService>;
+  readonly login: Client<typeof LoginService>;
   /** Services whose RPCs carry REST paths; made with `bindRest`. */
   readonly rest: readonly RestBinding[];
 }

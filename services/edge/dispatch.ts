@@ -2,7 +2,7 @@ import { gatewayError } from "#chassis/errors.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { checkRoute } from "./allowed-routes.ts";
-import { authenticate, type Credentials } from "./authenticate.ts";
+import { authenticate, authenticateHash, type Credentials } from "./authenticate.ts";
 import { clientAddress } from "./client-address.ts";
 import type { EdgeConfig } from "./config.ts";
 import { preflightHeaders } from "./cors.ts";
@@ -10,7 +10,9 @@ import { refusalBody } from "./error-body.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { HttpCall } from "./http-call.ts";
 import { ClientGone } from "./read-body.ts";
+import { readKey } from "./request-key.ts";
 import type { FoundPath, Route, RouteTable } from "./route-table.ts";
+import { readSessionHash } from "./session-cookie.ts";
 
 /** Answers a call whatever happens: by its route, or by an error. */
 export function createDispatcher(
@@ -48,9 +50,8 @@ export function createDispatcher(
   function start(route: Route, call: HttpCall): void | Promise<void> {
     if (route.access === "public") return route.handle(call);
     const address = clientAddress(config, call.request.headers, call.request.socket.remoteAddress);
-    const keyQuery = route.dialect === "google" ? call.query : "";
     try {
-      const principal = authenticate(call.request.headers, credentials, now(), keyQuery, () => attempts.check(address));
+      const principal = identify(route, call, address);
       if (!(principal instanceof Promise)) return enter(route, call, principal);
       return principal.then(
         (resolved) => enter(route, call, resolved),
@@ -59,6 +60,17 @@ export function createDispatcher(
     } catch (error) {
       return refuse(address, error);
     }
+  }
+
+  /** A key comes before the session of a browser. */
+  function identify(route: Route, { request, query }: HttpCall, address: string) {
+    const beforeAsking = () => attempts.check(address);
+    const session = request.headers.cookie === undefined ? undefined : readSessionHash(request);
+    if (session !== undefined && readKey(request.headers) === undefined) {
+      return authenticateHash(session, credentials.keys, now(), beforeAsking);
+    }
+    const keyQuery = route.dialect === "google" ? query : "";
+    return authenticate(request.headers, credentials, now(), keyQuery, beforeAsking);
   }
 
   function refuse(address: string, error: unknown): never {

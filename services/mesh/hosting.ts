@@ -7,6 +7,7 @@ import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
 import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { LoginService } from "#gen/sluice/auth/v1/login_service_pb.ts";
 import { InferenceService } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { RequestService } from "#gen/sluice/inference/v1/request_service_pb.ts";
 import { ModelService } from "#gen/sluice/router/v1/model_service_pb.ts";
@@ -15,6 +16,7 @@ import { accountingSchema } from "../accounting/db/schema.ts";
 import { createAccountingService } from "../accounting/service.ts";
 import { readEnv as readAuthEnv } from "../auth/config.ts";
 import { readKeyPolicy } from "../auth/config-file.ts";
+import { readLoginSettings } from "../auth/login/settings.ts";
 import { createAuthService } from "../auth/service.ts";
 import { readTenancyRules } from "../auth/tenancy-rules.ts";
 import { readTokenSettings } from "../auth/tokens/config-file.ts";
@@ -103,7 +105,12 @@ async function hostAuth(start: Start, { authDatabase, keyring }: Trust): Promise
     spend: peers.client("accounting", SpendService),
     masterKey: masterKey && { hash: hash("sha256", masterKey.key.reveal(), "hex"), keep: keeperOf(masterKey) },
     keyring,
-    config: readAuthEnv(file.env, { keyPolicy: policy, tenancyRules: tenancy.rules, tokens }),
+    config: readAuthEnv(file.env, {
+      keyPolicy: policy,
+      tenancyRules: tenancy.rules,
+      tokens,
+      login: readLoginSettings(file.env, file.document),
+    }),
     log: log.with({ service: "auth" }),
     meter: telemetry.meter("auth"),
     clock: Date.now,
@@ -164,6 +171,7 @@ function hostEdge({ file, log, telemetry, state, peers, health }: Start): EdgeSe
       inference: peers.client("router", InferenceService),
       models: peers.client("router", ModelService),
       requests: peers.client("router", RequestService),
+      login: peers.client("auth", LoginService),
       rest: adminServices.map(({ owner, service }) => bindRest(service, peers.client(owner, service))),
     },
     events: state.events,

@@ -54,6 +54,7 @@ export const unbuiltKeys = {
 
 /** Keys of `litellm_settings` that auth reads, and `store_audit_logs`: changes are audited always. */
 export const keysOfAuth: readonly string[] = [
+  "default_internal_user_params",
   "default_key_generate_params",
   "upperbound_key_generate_params",
   "key_generation_settings",
@@ -62,7 +63,6 @@ export const keysOfAuth: readonly string[] = [
   "budget_duration",
   "max_end_user_budget",
   "max_end_user_budget_id",
-  "default_internal_user_params",
   "store_audit_logs",
 ];
 

@@ -246,6 +246,21 @@ export const AccessGroup = defineEntity({
 });
 export type AccessGroupRow = InferEntity<typeof AccessGroup>;
 
+/** A browser's session after a login. The token itself is not stored. */
+export const LoginSession = defineEntity({
+  name: "LoginSession",
+  tableName: "login_session",
+  properties: {
+    /** `hashSessionToken` of the token. */
+    sessionHash: p.text().primary(),
+    userId: p.text(),
+    createdAt: p.datetime(),
+    expiresAt: p.datetime(),
+    /** The network address that the login came from. */
+    address: p.text(),
+  },
+});
+
 /** A broadcast that waits to be sent: written in the transaction of the change that it announces. */
 export const Outbox = defineEntity({
   name: "Outbox",

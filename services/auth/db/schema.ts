@@ -7,6 +7,7 @@ import {
   DeletedTeam,
   EndedScope,
   KeyWrapping,
+  LoginSession,
   MasterKeyRotation,
   Organization,
   OrganizationMember,
@@ -25,6 +26,7 @@ import { BudgetReferences } from "./migrations/budget-references.ts";
 import { EndedThings } from "./migrations/ended-things.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
+import { LoginSessions } from "./migrations/login-sessions.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
 import { Tenancy } from "./migrations/tenancy.ts";
 import { Trust } from "./migrations/trust.ts";
@@ -52,6 +54,7 @@ export const authSchema = {
     Customer,
     Tag,
     AccessGroup,
+    LoginSession,
     Outbox,
     AuditEntry,
   ],
@@ -63,6 +66,7 @@ export const authSchema = {
     { name: "0005-team-lists", class: TeamLists },
     { name: "0006-trust", class: Trust },
     { name: "0007-ended-things", class: EndedThings },
-    { name: "0008-audit", class: Audit },
+    { name: "0008-login-sessions", class: LoginSessions },
+    { name: "0009-audit", class: Audit },
   ],
 };

@@ -15,6 +15,7 @@ import { describeScope } from "./describe-scope.ts";
 import { getKeyring } from "./get-keyring.ts";
 import { keyRoutes } from "./key/index.ts";
 import { listKeySpend, listUserSpend } from "./list-spend.ts";
+import { loginRoutes } from "./login/index.ts";
 import { organizationRoutes } from "./organization/index.ts";
 import { projectRoutes } from "./project/index.ts";
 import { tagRoutes } from "./tag/index.ts";
@@ -45,5 +46,6 @@ export function createRoutes(context: RouteContext): readonly Implementation[] {
     projectRoutes(context),
     accessGroupRoutes(context),
     auditRoutes(context),
+    loginRoutes(context),
   ];
 }

@@ -30,17 +30,15 @@ for (const { name, url } of databases.all) {
     );
     await storeOrganization(setup.database, "o1");
     await storeTeam(setup.database, "t1", { organizationId: "o1", models: ["gpt-4o"], limits: { rpmLimit: 5n } });
-    await setup
-      .client(UserService)
-      .createUser(
-        {
-          userId: "u1",
-          autoCreateKey: false,
-          teams: [{ teamId: "t1" }],
-          settings: { limits: { maxBudget: 7_000_000_000n } },
-        },
-        master,
-      );
+    await setup.client(UserService).createUser(
+      {
+        userId: "u1",
+        autoCreateKey: false,
+        teams: [{ teamId: "t1" }],
+        settings: { limits: { maxBudget: 7_000_000_000n } },
+      },
+      master,
+    );
     const claims = { sub: "u1", my: { team: "t1" }, org: "o1", "https://x.example/customer": "c1" };
     const principal = await signed(setup, claims);
     assert.deepEqual(scopesOf(principal), ["user:u1", "team:t1", "member:t1:u1", "organization:o1"]);

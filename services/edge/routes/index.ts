@@ -11,6 +11,8 @@ import { restRpcs } from "../rest/rest-rpcs.ts";
 import type { Route } from "../route-table.ts";
 import { countTokens } from "./count-tokens.ts";
 import { createChatCompletion } from "./create-chat-completion.ts";
+import { endLogin } from "./end-login.ts";
+import { finishLogin } from "./finish-login.ts";
 import { getModel } from "./get-model.ts";
 import { googleRoutes } from "./google-routes.ts";
 import { listModels } from "./list-models.ts";
@@ -20,6 +22,8 @@ import { runInference } from "./run-inference.ts";
 import { showApiPage, showApiPageFile, showOpenApi } from "./show-api.ts";
 import { showLiveness, showReadiness } from "./show-health.ts";
 import { showMetrics } from "./show-metrics.ts";
+import { showSession } from "./show-session.ts";
+import { startLogin } from "./start-login.ts";
 import { streamChatCompletion } from "./stream-chat-completion.ts";
 import { transformRequest } from "./transform-request.ts";
 
@@ -81,6 +85,10 @@ export function createRoutes(
     open(["/health/liveliness", "/health/liveness"], showLiveness),
     open(["/health/readiness"], showReadiness(context.health, draining)),
     open(["/metrics"], showMetrics(context.metrics)),
+    open(["/sso/login", "/sso/key/generate"], startLogin(context)),
+    open(["/sso/callback"], finishLogin(context)),
+    { method: "POST", access: "public", paths: ["/sso/logout"], handle: endLogin(context) },
+    { method: "GET", access: "key", paths: ["/sso/session"], handle: showSession },
     open(["/"], showApiPage),
     open(["/api-page/{file}"], showApiPageFile),
     open(["/openapi.json"], showOpenApi(context)),

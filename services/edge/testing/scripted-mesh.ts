@@ -11,6 +11,7 @@ import { createLocalClient } from "#chassis/rpc/local-client.ts";
 import type { Implementation } from "#chassis/service.ts";
 import { createTelemetry } from "#chassis/telemetry.ts";
 import { AuthenticateRequestSchema, AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
+import { LoginService } from "#gen/sluice/auth/v1/login_service_pb.ts";
 import { type Principal, PrincipalSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
@@ -39,6 +40,7 @@ export interface MeshScript {
   describeScope?: ServiceImpl<typeof AuthService>["describeScope"];
   health?: () => Promise<HealthReport>;
   requests?: Partial<ServiceImpl<typeof RequestService>>;
+  login?: Partial<ServiceImpl<typeof LoginService>>;
   rest?: readonly RestBinding[];
   config?: Partial<EdgeConfig>;
   now?: () => number;
@@ -85,6 +87,7 @@ export async function startTestEdge(script: MeshScript = {}): Promise<TestEdge> 
         getModel: ({ id }) => findModel(id),
       }),
       requests: createLocalClient(RequestService, script.requests ?? {}),
+      login: createLocalClient(LoginService, script.login ?? {}),
       rest: script.rest ?? [],
     },
     events,

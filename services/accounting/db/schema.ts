@@ -1,9 +1,13 @@
 import { Lease, Ledger, RateBucket, RejectedUsage, SpendLog } from "./entities.ts";
+import { ImportedSpend } from "./migrations/imported-spend.ts";
 import { Initial } from "./migrations/initial.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
 export const accountingSchema = {
   schema: "accounting",
   entities: [SpendLog, Ledger, Lease, RateBucket, RejectedUsage],
-  migrations: [{ name: "0001-initial", class: Initial }],
+  migrations: [
+    { name: "0001-initial", class: Initial },
+    { name: "0003-imported-spend", class: ImportedSpend },
+  ],
 };

@@ -16,6 +16,7 @@ import {
   WaitingKey,
 } from "./entities.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
+import { Imported } from "./migrations/imported.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
 import { TeamLists } from "./migrations/team-lists.ts";
@@ -47,5 +48,6 @@ export const authSchema = {
     { name: "0003-budget-references", class: BudgetReferences },
     { name: "0004-key-lists", class: KeyLists },
     { name: "0005-team-lists", class: TeamLists },
+    { name: "0009-imported", class: Imported },
   ],
 };

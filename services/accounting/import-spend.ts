@@ -1,0 +1,120 @@
+import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import type { Database } from "#chassis/database/database.ts";
+import { parseDuration } from "#chassis/duration.ts";
+import { budgetWindowAt } from "./budget-window.ts";
+import { insertLedgers, lockLedgers, readLedgers, writeLedgers } from "./db/quota-rows.ts";
+import { rows } from "./db/statement.ts";
+import { type Ledger, ledgerAt } from "./ledger.ts";
+import type { TimeZone } from "./time-zone.ts";
+
+/** What a scope has spent in its current budget window at another gateway. */
+export interface ImportedSpend {
+  readonly scope: string;
+  readonly spentNanoUsd: bigint;
+  /** The length of the window; empty means that the budget never resets. */
+  readonly budgetDuration: string;
+  /** When the window ends there; undefined where nobody has said. */
+  readonly windowEndMs: number | undefined;
+}
+
+interface Taken {
+  readonly spent: bigint;
+  readonly endMs: number | undefined;
+  readonly atMs: number;
+}
+
+/**
+ * Takes spend from another gateway into the ledger, all of it in one transaction. A scope that has no ledger yet gets the
+ * other's window: its budget goes on where it was, and resets when it would have. What was taken before counts once: only
+ * the difference is added. Where `dryRun`, it only says what would change.
+ *
+ * @returns the scopes whose spend was not taken before as it is now.
+ */
+export async function importSpend(
+  { database, nowMs, zone }: { readonly database: Database; readonly nowMs: number; readonly zone: TimeZone },
+  incoming: readonly ImportedSpend[],
+  dryRun: boolean,
+): Promise<ReadonlySet<string>> {
+  if (incoming.length === 0) return new Set();
+  return database.transaction(async (em) => {
+    const scopes = incoming.map(({ scope }) => scope);
+    const taken = await readTaken(em, scopes);
+    const news = incoming.filter(({ scope, spentNanoUsd, windowEndMs }) => {
+      const before = taken.get(scope);
+      return before === undefined
+        ? spentNanoUsd !== 0n || windowEndMs !== undefined
+        : before.spent !== spentNanoUsd || before.endMs !== windowEndMs;
+    });
+    const changed = new Set(news.map(({ scope }) => scope));
+    if (dryRun || news.length === 0) return changed;
+    const existing = await readLedgers(em, [...changed]);
+    await insertLedgers(em, [...changed]);
+    const locked = await lockLedgers(em, [...changed]);
+    const ledgers = news.map((spend): [string, Ledger] => {
+      const { scope } = spend;
+      const ledger = existing.has(scope) ? locked.get(scope) : undefined;
+      return [scope, withSpend(ledger, spend, taken.get(scope), nowMs, zone)];
+    });
+    await writeLedgers(em, new Map(ledgers));
+    await writeTaken(em, news, nowMs);
+    return changed;
+  });
+}
+
+/** @param ledger Undefined where the scope had none. */
+function withSpend(
+  ledger: Ledger | undefined,
+  { spentNanoUsd, budgetDuration, windowEndMs }: ImportedSpend,
+  before: Taken | undefined,
+  nowMs: number,
+  zone: TimeZone,
+): Ledger {
+  // Without an end, the window is made where the limits are first asked for.
+  const duration = windowEndMs === undefined ? "" : budgetDuration;
+  const window = { startMs: windowStart(duration, windowEndMs, nowMs, zone), endMs: duration === "" ? undefined : windowEndMs };
+  const theirs = ledgerAt({ spent: spentNanoUsd, window, duration }, nowMs, zone);
+  if (ledger === undefined) return theirs;
+  const ours = ledgerAt(ledger, nowMs, zone);
+  const isCounted = before !== undefined && ours.window.startMs <= before.atMs;
+  const own = isCounted ? ours.spent - before.spent : ours.spent;
+  const spent = (own > 0n ? own : 0n) + theirs.spent;
+  return ours.duration === "" ? { ...theirs, spent } : { ...ours, spent };
+}
+
+function windowStart(duration: string, endMs: number | undefined, nowMs: number, zone: TimeZone): number {
+  if (duration === "" || endMs === undefined) return nowMs;
+  return Math.min(budgetWindowAt(parseDuration(duration), endMs - 1, endMs - 1, zone).startMs, nowMs);
+}
+
+async function readTaken(em: SqlEntityManager, scopes: readonly string[]): Promise<Map<string, Taken>> {
+  const found = await rows<{ scope: string; spent: string; end_ms: number | null; at_ms: number }>(
+    em,
+    `select scope, spent_nano_usd as spent, (extract(epoch from window_end) * 1000)::double precision as end_ms,
+       (extract(epoch from imported_at) * 1000)::double precision as at_ms
+     from accounting.imported_spend where scope = any($1::text[])`,
+    [scopes],
+  );
+  return new Map(
+    found.map(({ scope, spent, end_ms, at_ms }) => [
+      scope,
+      { spent: BigInt(spent), endMs: end_ms ?? undefined, atMs: at_ms },
+    ]),
+  );
+}
+
+async function writeTaken(em: SqlEntityManager, spends: readonly ImportedSpend[], nowMs: number): Promise<void> {
+  await rows(
+    em,
+    `insert into accounting.imported_spend (scope, spent_nano_usd, window_end, imported_at)
+     select scope, spent, to_timestamp(end_ms / 1000), to_timestamp($4::double precision / 1000)
+     from unnest($1::text[], $2::bigint[], $3::double precision[]) as n(scope, spent, end_ms)
+     on conflict (scope) do update set spent_nano_usd = excluded.spent_nano_usd, window_end = excluded.window_end,
+       imported_at = excluded.imported_at`,
+    [
+      spends.map(({ scope }) => scope),
+      spends.map(({ spentNanoUsd }) => spentNanoUsd),
+      spends.map(({ windowEndMs }) => windowEndMs ?? null),
+      nowMs,
+    ],
+  );
+}

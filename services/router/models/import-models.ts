@@ -1,0 +1,190 @@
+import { isDeepStrictEqual } from "node:util";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { LockMode } from "@mikro-orm/core";
+import type { SqlEntityManager } from "@mikro-orm/postgresql";
+import type { Database } from "#chassis/database/database.ts";
+import { type ImportFate, importFate, readImported, rememberImported } from "#chassis/database/imported-rows.ts";
+import { ConfigurationError, type Environment } from "#chassis/environment.ts";
+import type { Sealer } from "#chassis/sealing.ts";
+import { plainDocument, readSection, type YamlDocument } from "#chassis/yaml-file.ts";
+import { modelListSchema } from "../config-schema.ts";
+import { StoredCredential, StoredDeployment } from "../db/entities.ts";
+import { jsonObject } from "../masking.ts";
+import { readDeployment } from "../model-list.ts";
+import { readProviders } from "../provider-list.ts";
+import { createProviderNames } from "../provider-table.ts";
+import { cleanInfo, cleanParams, withoutNulls } from "./model-input.ts";
+import { openObject, openParams, sealObject, sealParams } from "./sealed-params.ts";
+
+/** When something was made and changed, and by whom. */
+export interface ImportedAuthorship {
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly updatedAt: Date;
+  readonly updatedBy: string;
+}
+
+/** A deployment of another gateway; its parameters as they are, with their secrets. */
+export interface ImportedModel extends ImportedAuthorship {
+  readonly modelId: string;
+  readonly modelName: string;
+  readonly params: JsonObject;
+  readonly info: JsonObject;
+  readonly blocked: boolean;
+}
+
+/** A named credential of another gateway; its values as they are. */
+export interface ImportedCredential extends ImportedAuthorship {
+  readonly credentialName: string;
+  readonly info: JsonObject;
+  readonly values: JsonObject;
+}
+
+/** Where models go. */
+export interface ModelImport {
+  readonly database: Database;
+  /** Of what is stored. Made on first use: making it may write its key. */
+  readonly sealer: () => Promise<Sealer>;
+  readonly dryRun: boolean;
+}
+
+/** What a deployment would do here. */
+export interface ModelCheck {
+  /** Why it cannot be used at all. */
+  readonly fault: string | undefined;
+  /** What of it has no effect, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** Reads deployments as the gateway would that has this configuration file and this environment. */
+export function createModelCheck(
+  document: YamlDocument,
+  references: Environment,
+): (model: Pick<ImportedModel, "modelName" | "params" | "info">) => ModelCheck {
+  const names = createProviderNames(readProviders(document));
+  return ({ modelName, params, info }) => {
+    const written = { model_name: modelName, litellm_params: cleanParams(params), model_info: cleanInfo(info) };
+    const one = plainDocument({ model_list: [written] }, references);
+    const warnings: string[] = [];
+    try {
+      const [entry] = readSection(one, ["model_list"], modelListSchema) ?? [];
+      const config = entry && readDeployment(one, names, entry, 0, warnings);
+      const said = warnings.map((text) => text.replaceAll("model_list[0].", "").replaceAll("model_list[0] ", ""));
+      return config === undefined ? { fault: said.join("; "), warnings: [] } : { fault: undefined, warnings: said };
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      return { fault: error.message.replaceAll("model_list[0].", "").replaceAll("\n", "; "), warnings: [] };
+    }
+  };
+}
+
+/**
+ * Takes deployments from another gateway, all of them in one transaction that also counts the revision up; see
+ * `importFate`. Their secrets are sealed anew.
+ *
+ * @returns what became of each, in their order.
+ */
+export async function importModels(target: ModelImport, incoming: readonly ImportedModel[]): Promise<ImportFate[]> {
+  const sealer = await sealerFor(target, incoming.length);
+  return inOneRevision(target, async (em) => {
+    const ids = incoming.map(({ modelId }) => modelId);
+    const lockMode = target.dryRun ? LockMode.NONE : LockMode.PESSIMISTIC_WRITE;
+    const found = await em.find(StoredDeployment, { modelId: { $in: ids } }, { lockMode });
+    const current = new Map(found.map((row) => [row.modelId, row]));
+    const taken = await readImported(em, "router", "model", ids);
+    const versions = new Map<string, number>();
+    const fates = incoming.map((model) => {
+      const { modelId, modelName, blocked } = model;
+      const { team_id: teamId, ...modelInfo } = withoutNulls(cleanInfo(model.info));
+      const params = withoutNulls(cleanParams(model.params));
+      const content = { modelName, blocked, modelInfo, teamId: typeof teamId === "string" ? teamId || null : null };
+      const here = current.get(modelId);
+      const same =
+        here !== undefined &&
+        isDeepStrictEqual(pick(here, content), content) &&
+        isDeepStrictEqual(openRow(here, sealer), params);
+      const fate = importFate(here && { version: here.version, same }, taken.get(modelId));
+      if (target.dryRun || sealer === undefined) return fate;
+      const { open, sealed } = sealParams(params, sealer);
+      const { createdAt, createdBy, updatedAt, updatedBy } = model;
+      const columns = { ...content, litellmParams: open, sealedParams: sealed, updatedAt, updatedBy };
+      if (fate === "created") em.create(StoredDeployment, { modelId, ...columns, createdAt, createdBy, version: 1 });
+      if (fate === "updated" && here !== undefined) Object.assign(here, columns, { version: here.version + 1 });
+      if (isTaken(fate)) versions.set(modelId, here?.version ?? 1);
+      return fate;
+    });
+    await rememberImported(em, "router", "model", versions);
+    return fates;
+  });
+}
+
+/** The same of credentials. */
+export async function importCredentials(
+  target: ModelImport,
+  incoming: readonly ImportedCredential[],
+): Promise<ImportFate[]> {
+  const sealer = await sealerFor(target, incoming.length);
+  return inOneRevision(target, async (em) => {
+    const names = incoming.map(({ credentialName }) => credentialName);
+    const lockMode = target.dryRun ? LockMode.NONE : LockMode.PESSIMISTIC_WRITE;
+    const found = await em.find(StoredCredential, { credentialName: { $in: names } }, { lockMode });
+    const current = new Map(found.map((row) => [row.credentialName, row]));
+    const taken = await readImported(em, "router", "credential", names);
+    const versions = new Map<string, number>();
+    const fates = incoming.map(({ credentialName, info: credentialInfo, values, ...authorship }) => {
+      const here = current.get(credentialName);
+      const same =
+        here !== undefined &&
+        isDeepStrictEqual(jsonObject({ ...here.credentialInfo }), credentialInfo) &&
+        sealer !== undefined &&
+        isDeepStrictEqual(openObject(here.sealedValues, sealer), values);
+      const fate = importFate(here && { version: here.version, same }, taken.get(credentialName));
+      if (target.dryRun || sealer === undefined) return fate;
+      const { createdAt, createdBy, updatedAt, updatedBy } = authorship;
+      const columns = { credentialInfo, sealedValues: sealObject(values, sealer), updatedAt, updatedBy };
+      if (fate === "created") em.create(StoredCredential, { credentialName, ...columns, createdAt, createdBy, version: 1 });
+      if (fate === "updated" && here !== undefined) Object.assign(here, columns, { version: here.version + 1 });
+      if (isTaken(fate)) versions.set(credentialName, here?.version ?? 1);
+      return fate;
+    });
+    await rememberImported(em, "router", "credential", versions);
+    return fates;
+  });
+}
+
+function isTaken(fate: ImportFate): boolean {
+  return fate === "created" || fate === "updated";
+}
+
+/** Undefined where nothing is to be opened or sealed: a dry run into a database that has no key yet makes none. */
+async function sealerFor({ database, sealer, dryRun }: ModelImport, count: number): Promise<Sealer | undefined> {
+  if (count === 0) return undefined;
+  if (!dryRun) return sealer();
+  const [state] = await database.em().execute("select 1 from router.state where wrapped_key is not null");
+  return state === undefined ? undefined : sealer();
+}
+
+async function inOneRevision(
+  { database, dryRun }: ModelImport,
+  work: (em: SqlEntityManager) => Promise<ImportFate[]>,
+): Promise<ImportFate[]> {
+  return database.transaction(async (em) => {
+    // Changes take turns by this row; routers look at it now and then.
+    if (!dryRun) await em.execute("select revision from router.state for update");
+    const fates = await work(em);
+    await em.flush();
+    if (!dryRun && fates.some(isTaken)) await em.execute("update router.state set revision = revision + 1");
+    return fates;
+  });
+}
+
+function openRow(row: { litellmParams: object; sealedParams?: Uint8Array | null }, sealer: Sealer | undefined): JsonObject {
+  const open = jsonObject({ ...row.litellmParams });
+  return sealer === undefined ? open : openParams({ open, sealed: row.sealedParams ?? null }, sealer);
+}
+
+/** Of a row, what another object has members for. */
+function pick(row: object, like: object): object {
+  const columns = new Map(Object.entries(row));
+  return Object.fromEntries(Object.keys(like).map((name) => [name, columns.get(name)]));
+}

@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#chassis/database/database.ts";
-import { parseDuration } from "#chassis/duration.ts";
-import { budgetWindowAt } from "./budget-window.ts";
+import { addDuration, parseDuration } from "#chassis/duration.ts";
+import { type BudgetWindow, budgetWindowAt } from "./budget-window.ts";
 import { insertLedgers, lockLedgers, readLedgers, writeLedgers } from "./db/quota-rows.ts";
 import { rows } from "./db/statement.ts";
 import { type Ledger, ledgerAt } from "./ledger.ts";
@@ -71,8 +71,11 @@ function withSpend(
 ): Ledger {
   // Without an end, the window is made where the limits are first asked for.
   const duration = windowEndMs === undefined ? "" : budgetDuration;
-  const window = { startMs: windowStart(duration, windowEndMs, nowMs, zone), endMs: duration === "" ? undefined : windowEndMs };
-  const theirs = ledgerAt({ spent: spentNanoUsd, window, duration }, nowMs, zone);
+  const theirs = ledgerAt(
+    { spent: spentNanoUsd, window: windowBefore(duration, windowEndMs, zone), duration },
+    nowMs,
+    zone,
+  );
   if (ledger === undefined) return theirs;
   const ours = ledgerAt(ledger, nowMs, zone);
   const isCounted = before !== undefined && ours.window.startMs <= before.atMs;
@@ -81,9 +84,12 @@ function withSpend(
   return ours.duration === "" ? { ...theirs, spent } : { ...ours, spent };
 }
 
-function windowStart(duration: string, endMs: number | undefined, nowMs: number, zone: TimeZone): number {
-  if (duration === "" || endMs === undefined) return nowMs;
-  return Math.min(budgetWindowAt(parseDuration(duration), endMs - 1, endMs - 1, zone).startMs, nowMs);
+/** The window that ends at a moment; LiteLLM's own may begin and end on other days than ours. */
+function windowBefore(duration: string, endMs: number | undefined, zone: TimeZone): BudgetWindow {
+  if (duration === "" || endMs === undefined) return { startMs: 0, endMs: undefined };
+  const length = parseDuration(duration);
+  const { startMs } = budgetWindowAt(length, endMs, endMs - 1, zone);
+  return { startMs: Math.min(startMs, endMs - addDuration(new Date(0), length).getTime()), endMs };
 }
 
 async function readTaken(em: SqlEntityManager, scopes: readonly string[]): Promise<Map<string, Taken>> {

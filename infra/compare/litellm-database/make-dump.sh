@@ -48,7 +48,5 @@ printf 'general_settings:\n  store_model_in_db: true\n  encryption_algorithm: ae
 with_litellm first.yaml first
 with_litellm second.yaml second
 
-# Only the tables: views are of no use to an import.
-pg_dump --no-owner --no-privileges --no-comments --column-inserts --rows-per-insert=1 "$DATABASE_URL" \
-  --table='public."LiteLLM_"*' |
-  grep -v -e '^--' -e '^SET ' -e '^SELECT pg_catalog' -e '^\\' -e '^$' > "$dump"
+pg_dump --no-owner --no-privileges --no-comments --column-inserts --schema=public "$DATABASE_URL" |
+  grep -v -e '^--' -e '^SET ' -e '^SELECT pg_catalog' -e '^CREATE SCHEMA' -e '^\\\\' -e '^$' > "$dump"

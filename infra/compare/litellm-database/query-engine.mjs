@@ -23,7 +23,7 @@ const datamodel = readFileSync(`${work}/schema.prisma`, "utf8").replace(
 );
 /** The fields of every model with their types: JSON has to be marked as such in the JSON protocol. */
 const models = new Map();
-for (const [, name, body] of datamodel.matchAll(/^model (\w+) \{([^]*?)^\}/gm)) {
+for (const [, name, body] of datamodel.matchAll(/^model (\w+) \{([\s\S]*?)^\}/gm)) {
   models.set(name, new Map([...body.matchAll(/^\s+(\w+)\s+(\w+)/gm)].map(([, field, type]) => [field, type])));
 }
 const actions = [
@@ -36,7 +36,9 @@ const engine = await startEngine();
 
 async function startEngine() {
   const file = `${work}/node_modules/@prisma/client/runtime/query_engine_bg.postgresql.wasm`;
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(file)), { "./query_engine_bg.js": glue });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(file)), {
+    "./query_engine_bg.js": glue,
+  });
   glue.__wbg_set_wasm(instance.exports);
   const [source] = JSON.parse(process.env.OVERWRITE_DATASOURCES ?? "[]");
   const connectionString = (source?.url ?? process.env.DATABASE_URL).split("?")[0];
@@ -104,7 +106,9 @@ function rawRows(raw) {
 }
 
 async function run({ batch, transaction, query }, transactionId) {
-  const request = batch ? { batch: batch.map((one) => toJson(one.query)), transaction: transaction ? {} : undefined } : toJson(query);
+  const request = batch
+    ? { batch: batch.map((one) => toJson(one.query)), transaction: transaction ? {} : undefined }
+    : toJson(query);
   return toAnswer(JSON.parse(await engine.query(JSON.stringify(request), '{"traceparent":""}', transactionId)));
 }
 

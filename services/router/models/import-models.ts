@@ -142,7 +142,8 @@ export async function importCredentials(
       if (target.dryRun || sealer === undefined) return fate;
       const { createdAt, createdBy, updatedAt, updatedBy } = authorship;
       const columns = { credentialInfo, sealedValues: sealObject(values, sealer), updatedAt, updatedBy };
-      if (fate === "created") em.create(StoredCredential, { credentialName, ...columns, createdAt, createdBy, version: 1 });
+      if (fate === "created")
+        em.create(StoredCredential, { credentialName, ...columns, createdAt, createdBy, version: 1 });
       if (fate === "updated" && here !== undefined) Object.assign(here, columns, { version: here.version + 1 });
       if (isTaken(fate)) versions.set(credentialName, here?.version ?? 1);
       return fate;
@@ -178,7 +179,10 @@ async function inOneRevision(
   });
 }
 
-function openRow(row: { litellmParams: object; sealedParams?: Uint8Array | null }, sealer: Sealer | undefined): JsonObject {
+function openRow(
+  row: { litellmParams: object; sealedParams?: Uint8Array | null },
+  sealer: Sealer | undefined,
+): JsonObject {
   const open = jsonObject({ ...row.litellmParams });
   return sealer === undefined ? open : openParams({ open, sealed: row.sealedParams ?? null }, sealer);
 }

@@ -1,0 +1,78 @@
+import type { Database } from "#chassis/database/database.ts";
+import { text } from "#chassis/environment.ts";
+import { createSealer } from "#chassis/sealing.ts";
+import { Secret } from "#chassis/secret.ts";
+import { readEnv as readAccountingEnv } from "../../../accounting/config.ts";
+import { accountingSchema } from "../../../accounting/db/schema.ts";
+import type { TimeZone } from "../../../accounting/time-zone.ts";
+import { authSchema } from "../../../auth/db/schema.ts";
+import { routerSchema } from "../../../router/db/schema.ts";
+import {
+  createModelCheck,
+  type ImportedModel,
+  type ModelCheck,
+  type ModelImport,
+} from "../../../router/models/import-models.ts";
+import { openStorageSealer } from "../../../router/models/storage-key.ts";
+import { findMasterKey } from "../../master-key.ts";
+import type { CommandContext } from "../command.ts";
+import type { ImportOptions } from "./options.ts";
+import { ImportReport } from "./report.ts";
+import { createUnsealer, type Unsealed } from "./unsealing.ts";
+
+/** Where an import goes, and how it reads what it takes. */
+export interface ImportTarget {
+  readonly auth: Database;
+  readonly accounting: { readonly database: Database; readonly nowMs: number; readonly zone: TimeZone };
+  readonly models: ModelImport;
+  readonly check: (model: ImportedModel) => ModelCheck;
+  readonly unseal: (text: string) => Unsealed;
+  readonly hasKeys: boolean;
+  readonly leaveUnreadable: boolean;
+  readonly dryRun: boolean;
+  readonly now: Date;
+  readonly report: ImportReport;
+}
+
+/** Opens what the gateway stores. */
+export async function openTarget(
+  { file, config, state }: CommandContext,
+  { keys, dryRun, leaveUnreadable }: ImportOptions,
+): Promise<ImportTarget> {
+  const now = new Date();
+  const router = await state.database(routerSchema);
+  return {
+    auth: await state.database(authSchema),
+    accounting: {
+      database: await state.database(accountingSchema),
+      nowMs: now.getTime(),
+      zone: readAccountingEnv(file.env).timeZone,
+    },
+    models: {
+      database: router,
+      sealer: once(() => openStorageSealer(router, gatewaySealer(file, config.dataDir))),
+      dryRun,
+    },
+    check: createModelCheck(file.document, file.env),
+    unseal: createUnsealer(keys),
+    hasKeys: keys.length > 0,
+    leaveUnreadable,
+    dryRun,
+    now,
+    report: new ImportReport(dryRun),
+  };
+}
+
+/** What the gateway seals under: its salt key, else its master key. */
+function gatewaySealer(file: CommandContext["file"], dataDir: string) {
+  const salt = text(file.env, "SLUICE_SALT_KEY", "LITELLM_SALT_KEY");
+  return createSealer(salt === undefined ? findMasterKey(file.env, file.masterKey, dataDir).key : new Secret(salt));
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

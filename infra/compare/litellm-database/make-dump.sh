@@ -49,4 +49,4 @@ with_litellm first.yaml first
 with_litellm second.yaml second
 
 pg_dump --no-owner --no-privileges --no-comments --column-inserts --schema=public "$DATABASE_URL" |
-  grep -v -e '^--' -e '^SET ' -e '^SELECT pg_catalog' -e '^CREATE SCHEMA' -e '^\\\\' -e '^$' > "$dump"
+  grep -v -e '^--' -e '^SET ' -e '^SELECT pg_catalog' -e '^CREATE SCHEMA' -e '^\\' -e '^$' > "$dump"

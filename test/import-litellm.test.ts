@@ -134,15 +134,25 @@ function run(server: TestPostgres): void {
       await checkCalls(gateway);
       await checkViews(gateway);
 
-      const before = await snapshot(into);
+      const before = await settled(into);
       assert.deepEqual((await take(env(into), source)).changed, []);
-      assert.deepEqual(await snapshot(into), before, "the same import again has changed something");
+      assert.deepEqual(await settled(into), before, "the same import again has changed something");
       await checkLater(into, gateway);
     } finally {
       await gateway.stop();
       await removeDataDir(dataDir);
     }
   });
+
+  /** What is stored once the calls that were made are written down. */
+  async function settled(into: OpenDatabase): Promise<string[]> {
+    for (let before: string[] = []; ; ) {
+      const rows = (await snapshot(into)).filter((row) => !/^accounting\.(lease|rate_bucket) /.test(row));
+      if (rows.join("\n") === before.join("\n")) return rows;
+      before = rows;
+      await sleep(1000);
+    }
+  }
 
   /** What stops an import before it writes. */
   async function checkStops(into: OpenDatabase): Promise<void> {
@@ -302,6 +312,20 @@ function run(server: TestPostgres): void {
       await sleep(5);
     }
   }
+
+  test("an older LiteLLM has fewer tables and columns", { timeout }, async () => {
+    const old = await litellm("old");
+    for (const table of ["ProjectTable", "TagTable", "AccessGroupTable", "DeprecatedVerificationToken"]) {
+      await old.execute(`drop table "LiteLLM_${table}" cascade`);
+    }
+    for (const column of ["budget_limits", "access_group_ids", "project_id", "rotation_count", "key_type", "blocked"]) {
+      await old.execute(`alter table "LiteLLM_VerificationToken" drop column ${column}`);
+    }
+    const { kinds, left, output } = await take(env(await target("from_old")), old);
+    assert.equal(kinds.keys.created, 19, output);
+    const missing = left.filter(({ reason }: Record<string, string>) => /not in this version/.test(reason ?? ""));
+    assert.equal(missing.length, 3);
+  });
 
   test("the embedded database is a target too, open or not", { timeout }, async () => {
     const dataDir = await makeDataDir();

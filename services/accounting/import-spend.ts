@@ -17,9 +17,13 @@ export interface ImportedSpend {
   readonly windowEndMs: number | undefined;
 }
 
+/** What was taken of a scope before. */
 interface Taken {
   readonly spent: bigint;
+  /** When the other gateway's window was to end. */
   readonly endMs: number | undefined;
+  /** When the window of our ledger was to end then. */
+  readonly ledgerEndMs: number | undefined;
   readonly atMs: number;
 }
 
@@ -56,7 +60,7 @@ export async function importSpend(
       return [scope, withSpend(ledger, spend, taken.get(scope), nowMs, zone)];
     });
     await writeLedgers(em, new Map(ledgers));
-    await writeTaken(em, news, nowMs);
+    await writeTaken(em, news, new Map(ledgers), nowMs);
     return changed;
   });
 }
@@ -78,10 +82,30 @@ function withSpend(
   );
   if (ledger === undefined) return theirs;
   const ours = ledgerAt(ledger, nowMs, zone);
-  const isCounted = before !== undefined && ours.window.startMs <= before.atMs;
-  const own = isCounted ? ours.spent - before.spent : ours.spent;
-  const spent = (own > 0n ? own : 0n) + theirs.spent;
+  const spent = sumOf(ours, theirs, before, windowEndMs, nowMs);
   return ours.duration === "" ? { ...theirs, spent } : { ...ours, spent };
+}
+
+/** What both have spent: what was taken before is part of ours, unless our window has ended since. */
+function sumOf(
+  ours: Ledger,
+  theirs: Ledger,
+  before: Taken | undefined,
+  windowEndMs: number | undefined,
+  nowMs: number,
+): bigint {
+  if (before === undefined) return ours.spent + theirs.spent;
+  if (isCounted(ours, before, nowMs)) return notNegative(ours.spent - before.spent) + theirs.spent;
+  const isSameWindow = before.endMs === windowEndMs;
+  return ours.spent + (isSameWindow ? notNegative(theirs.spent - before.spent) : theirs.spent);
+}
+
+function isCounted(ours: Ledger, before: Taken, nowMs: number): boolean {
+  return before.ledgerEndMs === undefined ? ours.window.startMs <= before.atMs : nowMs < before.ledgerEndMs;
+}
+
+function notNegative(amount: bigint): bigint {
+  return amount > 0n ? amount : 0n;
 }
 
 /** The window that ends at a moment; LiteLLM's own may begin and end on other days than ours. */
@@ -93,33 +117,48 @@ function windowBefore(duration: string, endMs: number | undefined, zone: TimeZon
 }
 
 async function readTaken(em: SqlEntityManager, scopes: readonly string[]): Promise<Map<string, Taken>> {
-  const found = await rows<{ scope: string; spent: string; end_ms: number | null; at_ms: number }>(
+  const found = await rows<{
+    scope: string;
+    spent: string;
+    end_ms: number | null;
+    ledger_end_ms: number | null;
+    at_ms: number;
+  }>(
     em,
     `select scope, spent_nano_usd as spent, (extract(epoch from window_end) * 1000)::double precision as end_ms,
+       (extract(epoch from ledger_end) * 1000)::double precision as ledger_end_ms,
        (extract(epoch from imported_at) * 1000)::double precision as at_ms
      from accounting.imported_spend where scope = any($1::text[])`,
     [scopes],
   );
   return new Map(
-    found.map(({ scope, spent, end_ms, at_ms }) => [
+    found.map(({ scope, spent, end_ms, ledger_end_ms, at_ms }) => [
       scope,
-      { spent: BigInt(spent), endMs: end_ms ?? undefined, atMs: at_ms },
+      { spent: BigInt(spent), endMs: end_ms ?? undefined, ledgerEndMs: ledger_end_ms ?? undefined, atMs: at_ms },
     ]),
   );
 }
 
-async function writeTaken(em: SqlEntityManager, spends: readonly ImportedSpend[], nowMs: number): Promise<void> {
+async function writeTaken(
+  em: SqlEntityManager,
+  spends: readonly ImportedSpend[],
+  ledgers: ReadonlyMap<string, Ledger>,
+  nowMs: number,
+): Promise<void> {
   await rows(
     em,
-    `insert into accounting.imported_spend (scope, spent_nano_usd, window_end, imported_at)
-     select scope, spent, to_timestamp(end_ms / 1000), to_timestamp($4::double precision / 1000)
-     from unnest($1::text[], $2::bigint[], $3::double precision[]) as n(scope, spent, end_ms)
+    `insert into accounting.imported_spend (scope, spent_nano_usd, window_end, ledger_end, imported_at)
+     select scope, spent, to_timestamp(end_ms / 1000), to_timestamp(ledger_end_ms / 1000),
+       to_timestamp($5::double precision / 1000)
+     from unnest($1::text[], $2::bigint[], $3::double precision[], $4::double precision[])
+       as n(scope, spent, end_ms, ledger_end_ms)
      on conflict (scope) do update set spent_nano_usd = excluded.spent_nano_usd, window_end = excluded.window_end,
-       imported_at = excluded.imported_at`,
+       ledger_end = excluded.ledger_end, imported_at = excluded.imported_at`,
     [
       spends.map(({ scope }) => scope),
       spends.map(({ spentNanoUsd }) => spentNanoUsd),
       spends.map(({ windowEndMs }) => windowEndMs ?? null),
+      spends.map(({ scope }) => ledgers.get(scope)?.window.endMs ?? null),
       nowMs,
     ],
   );

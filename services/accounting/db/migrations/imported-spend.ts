@@ -7,6 +7,7 @@ export class ImportedSpend extends Migration {
       scope text collate "C" not null primary key,
       spent_nano_usd bigint not null,
       window_end timestamptz null,
+      ledger_end timestamptz null,
       imported_at timestamptz not null
     )`);
   }

@@ -166,9 +166,14 @@ function run(server: TestPostgres): void {
       { args: ["--database-url", into.url, "--salt-key", saltKey], says: /no tables of LiteLLM/ },
       { args: ["--database-url", "http://localhost/x"], says: /postgresql:\/\// },
       { args: [], says: /has to be named/ },
+      {
+        args: ["--database-url", source.url, "--salt-key", saltKey],
+        own: { LITELLM_MASTER_KEY: "sk-another" },
+        says: /environment of the gateway/,
+      },
     ];
-    for (const { args, says } of cases) {
-      const { code, output } = await startImport(args, env(into)).ended;
+    for (const { args, own, says } of cases) {
+      const { code, output } = await startImport(args, { ...env(into), ...own }).ended;
       assert.equal(code, 1, output);
       assert.match(output, says);
       assert.doesNotMatch(output, /\n {4}at /, "a person's mistake needs no stack");
@@ -325,6 +330,10 @@ function run(server: TestPostgres): void {
     assert.equal(kinds.keys.created, 19, output);
     const missing = left.filter(({ reason }: Record<string, string>) => /not in this version/.test(reason ?? ""));
     assert.equal(missing.length, 3);
+    const unreadable = ["--database-url", old.url, "--salt-key", "wrong", "--leave-unreadable", "--dry-run"];
+    const { code, output: said } = await startImport(unreadable, env(await target("from_old"))).ended;
+    assert.equal(code, 0, said);
+    assert.match(said, /credentials: api_key.* cannot be opened/);
   });
 
   test("the embedded database is a target too, open or not", { timeout }, async () => {

@@ -24,6 +24,8 @@ const batchSize = 500;
  */
 export async function runImport(source: Source, target: ImportTarget): Promise<void> {
   if (!target.leaveUnreadable) await requireReadable(source, target.unseal, target.hasKeys);
+  // Before anything is written: where the gateway's own key is the wrong one, nothing is.
+  if (!target.dryRun) await target.models.sealer();
   await runStep(source, target, budgets);
   await runStep(source, target, accessGroups);
   await runStep(source, target, organizations);

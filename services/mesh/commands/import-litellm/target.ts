@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Database } from "#chassis/database/database.ts";
-import { text } from "#chassis/environment.ts";
-import { createSealer } from "#chassis/sealing.ts";
+import { ConfigurationError, text } from "#chassis/environment.ts";
+import { createSealer, type Sealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
 import { readEnv as readAccountingEnv } from "../../../accounting/config.ts";
 import { accountingSchema } from "../../../accounting/db/schema.ts";
@@ -36,9 +38,10 @@ export interface ImportTarget {
 
 /** Opens what the gateway stores. */
 export async function openTarget(
-  { file, config, state }: CommandContext,
+  context: CommandContext,
   { keys, dryRun, leaveUnreadable }: ImportOptions,
 ): Promise<ImportTarget> {
+  const { file, state } = context;
   const now = new Date();
   const router = await state.database(routerSchema);
   return {
@@ -50,7 +53,7 @@ export async function openTarget(
     },
     models: {
       database: router,
-      sealer: once(() => openStorageSealer(router, gatewaySealer(file, config.dataDir))),
+      sealer: once(() => storageSealer(router, context)),
       dryRun,
     },
     check: createModelCheck(file.document, file.env),
@@ -63,10 +66,24 @@ export async function openTarget(
   };
 }
 
+/** The sealer of what the gateway stores. @throws ConfigurationError where the gateway has sealed under another key. */
+async function storageSealer(router: Database, { file, config }: CommandContext): Promise<Sealer> {
+  const wrapping = gatewaySealer(file, config);
+  try {
+    return await openStorageSealer(router, wrapping);
+  } catch {
+    const what = "Sluice's stored credentials do not open with the salt or master key that it is given here";
+    throw new ConfigurationError(`${what}: give this command the environment of the gateway.`);
+  }
+}
+
 /** What the gateway seals under: its salt key, else its master key. */
-function gatewaySealer(file: CommandContext["file"], dataDir: string) {
+function gatewaySealer(file: CommandContext["file"], { databaseUrl, dataDir }: CommandContext["config"]): Sealer {
   const salt = text(file.env, "SLUICE_SALT_KEY", "LITELLM_SALT_KEY");
-  return createSealer(salt === undefined ? findMasterKey(file.env, file.masterKey, dataDir).key : new Secret(salt));
+  if (salt !== undefined) return createSealer(new Secret(salt));
+  // One that is generated here would be the gateway's only where it keeps everything in this directory.
+  const keepsKey = databaseUrl === undefined || existsSync(join(dataDir, "master.key"));
+  return createSealer(findMasterKey(file.env, file.masterKey, keepsKey ? dataDir : undefined).key);
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

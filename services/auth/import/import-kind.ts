@@ -31,6 +31,8 @@ export interface ImportKind<Row extends object> {
   readonly entity: EntityName<Row>;
   /** The scope that a row is; it is also its id among the rows of its kind. */
   scopeOf(row: Row): string;
+  /** Who else is to be told where a row comes or changes. */
+  alsoChanged?(row: Row): string;
   /** The rows that are here under the ids of these. */
   where(rows: readonly Row[]): FilterQuery<Row>;
   /** A value that no two rows share; one that somebody else has is taken from the row, or the row is left. */
@@ -109,6 +111,7 @@ export const teamMemberKind: ImportKind<TeamMemberRow> = {
   name: "team_member",
   entity: TeamMember,
   scopeOf: ({ teamId, userId }) => scopeOf.member(teamId, userId),
+  alsoChanged: ({ userId }) => scopeOf.user(userId),
   where: (rows) => ({ $or: rows.map(({ teamId, userId }) => ({ teamId, userId })) }),
 };
 
@@ -123,6 +126,7 @@ export const organizationMemberKind: ImportKind<OrganizationMemberRow> = {
   name: "organization_member",
   entity: OrganizationMember,
   scopeOf: ({ organizationId, userId }) => scopeOf.organizationMember(organizationId, userId),
+  alsoChanged: ({ userId }) => scopeOf.user(userId),
   where: (rows) => ({ $or: rows.map(({ organizationId, userId }) => ({ organizationId, userId })) }),
 };
 

@@ -85,7 +85,10 @@ async function write<Row extends Authorship>(
   await em.flush();
   await em.insertMany(kind.entity, inserted as RequiredEntityData<Row>[]);
   await rememberImported(em, "auth", kind.name, versions);
-  if (versions.size > 0) await noteScopes(em, [...versions.keys()]);
+  const others = fitted.flatMap(({ row: { own } }) =>
+    versions.has(kind.scopeOf(own)) ? (kind.alsoChanged?.(own) ?? []) : [],
+  );
+  if (versions.size > 0) await noteScopes(em, [...new Set([...versions.keys(), ...others])]);
 }
 
 function isSame<Row extends Authorship>(here: Row, row: Row): boolean {

@@ -8,7 +8,12 @@ import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import { plainDocument, readSection, type YamlDocument } from "#chassis/yaml-file.ts";
 import { modelListSchema } from "../config-schema.ts";
-import { StoredCredential, StoredDeployment } from "../db/entities.ts";
+import {
+  StoredCredential,
+  type StoredCredentialRow,
+  StoredDeployment,
+  type StoredDeploymentRow,
+} from "../db/entities.ts";
 import { jsonObject } from "../masking.ts";
 import { readDeployment } from "../model-list.ts";
 import { readProviders } from "../provider-list.ts";
@@ -84,71 +89,98 @@ export function createModelCheck(
  *
  * @returns what became of each, in their order.
  */
-export async function importModels(target: ModelImport, incoming: readonly ImportedModel[]): Promise<ImportFate[]> {
-  const sealer = await sealerFor(target, incoming.length);
-  return inOneRevision(target, async (em) => {
-    const ids = incoming.map(({ modelId }) => modelId);
-    const lockMode = target.dryRun ? LockMode.NONE : LockMode.PESSIMISTIC_WRITE;
-    const found = await em.find(StoredDeployment, { modelId: { $in: ids } }, { lockMode });
-    const current = new Map(found.map((row) => [row.modelId, row]));
-    const taken = await readImported(em, "router", "model", ids);
-    const versions = new Map<string, number>();
-    const fates = incoming.map((model) => {
-      const { modelId, modelName, blocked } = model;
-      const { team_id: teamId, ...modelInfo } = withoutNulls(cleanInfo(model.info));
-      const params = withoutNulls(cleanParams(model.params));
-      const content = { modelName, blocked, modelInfo, teamId: typeof teamId === "string" ? teamId || null : null };
-      const here = current.get(modelId);
-      const same =
-        here !== undefined &&
-        isDeepStrictEqual(pick(here, content), content) &&
-        isDeepStrictEqual(openRow(here, sealer), params);
-      const fate = importFate(here && { version: here.version, same }, taken.get(modelId));
-      if (target.dryRun || sealer === undefined) return fate;
-      const { open, sealed } = sealParams(params, sealer);
-      const { createdAt, createdBy, updatedAt, updatedBy } = model;
-      const columns = { ...content, litellmParams: open, sealedParams: sealed, updatedAt, updatedBy };
-      if (fate === "created") em.create(StoredDeployment, { modelId, ...columns, createdAt, createdBy, version: 1 });
-      if (fate === "updated" && here !== undefined) Object.assign(here, columns, { version: here.version + 1 });
-      if (isTaken(fate)) versions.set(modelId, here?.version ?? 1);
-      return fate;
-    });
-    await rememberImported(em, "router", "model", versions);
-    return fates;
-  });
+export function importModels(target: ModelImport, incoming: readonly ImportedModel[]): Promise<ImportFate[]> {
+  return importAll(target, modelKind, incoming);
 }
 
 /** The same of credentials. */
-export async function importCredentials(
+export function importCredentials(target: ModelImport, incoming: readonly ImportedCredential[]): Promise<ImportFate[]> {
+  return importAll(target, credentialKind, incoming);
+}
+
+/** A kind of what is stored, as far as an import needs to know it. */
+interface StoredKind<Item, Row> {
+  readonly name: string;
+  idOf(item: Item): string;
+  find(em: SqlEntityManager, ids: readonly string[], lockMode: ImportLock): Promise<ReadonlyMap<string, Row>>;
+  isSame(row: Row, item: Item, sealer: Sealer | undefined): boolean;
+  /** Makes the row, or writes into the one that is there. */
+  write(em: SqlEntityManager, item: Item, row: Row | undefined, sealer: Sealer): void;
+}
+
+type ImportLock = LockMode.NONE | LockMode.PESSIMISTIC_WRITE;
+
+const modelKind: StoredKind<ImportedModel, StoredDeploymentRow> = {
+  name: "model",
+  idOf: ({ modelId }) => modelId,
+  async find(em, ids, lockMode) {
+    const rows = await em.find(StoredDeployment, { modelId: { $in: [...ids] } }, { lockMode });
+    return new Map(rows.map((row) => [row.modelId, row]));
+  },
+  isSame(row, model, sealer) {
+    const content = contentOf(model);
+    const open = jsonObject({ ...row.litellmParams });
+    const params = sealer === undefined ? open : openParams({ open, sealed: row.sealedParams ?? null }, sealer);
+    return isDeepStrictEqual(pick(row, content), content) && isDeepStrictEqual(params, paramsOf(model));
+  },
+  write(em, model, row, sealer) {
+    const { open, sealed } = sealParams(paramsOf(model), sealer);
+    const { modelId, createdAt, createdBy, updatedAt, updatedBy } = model;
+    const columns = { ...contentOf(model), litellmParams: open, sealedParams: sealed, updatedAt, updatedBy };
+    if (row !== undefined) Object.assign(row, columns, { version: row.version + 1 });
+    else em.create(StoredDeployment, { modelId, ...columns, createdAt, createdBy, version: 1 });
+  },
+};
+
+function contentOf({ modelName, blocked, info }: ImportedModel) {
+  const { team_id: teamId, ...modelInfo } = withoutNulls(cleanInfo(info));
+  return { modelName, blocked, modelInfo, teamId: typeof teamId === "string" && teamId !== "" ? teamId : null };
+}
+
+function paramsOf({ params }: ImportedModel): JsonObject {
+  return withoutNulls(cleanParams(params));
+}
+
+const credentialKind: StoredKind<ImportedCredential, StoredCredentialRow> = {
+  name: "credential",
+  idOf: ({ credentialName }) => credentialName,
+  async find(em, names, lockMode) {
+    const rows = await em.find(StoredCredential, { credentialName: { $in: [...names] } }, { lockMode });
+    return new Map(rows.map((row) => [row.credentialName, row]));
+  },
+  isSame(row, { info, values }, sealer) {
+    if (sealer === undefined || !isDeepStrictEqual(jsonObject({ ...row.credentialInfo }), info)) return false;
+    return isDeepStrictEqual(openObject(row.sealedValues, sealer), values);
+  },
+  write(em, { credentialName, info, values, createdAt, createdBy, updatedAt, updatedBy }, row, sealer) {
+    const columns = { credentialInfo: info, sealedValues: sealObject(values, sealer), updatedAt, updatedBy };
+    if (row !== undefined) Object.assign(row, columns, { version: row.version + 1 });
+    else em.create(StoredCredential, { credentialName, ...columns, createdAt, createdBy, version: 1 });
+  },
+};
+
+async function importAll<Item, Row extends { version: number }>(
   target: ModelImport,
-  incoming: readonly ImportedCredential[],
+  kind: StoredKind<Item, Row>,
+  incoming: readonly Item[],
 ): Promise<ImportFate[]> {
   const sealer = await sealerFor(target, incoming.length);
   return inOneRevision(target, async (em) => {
-    const names = incoming.map(({ credentialName }) => credentialName);
-    const lockMode = target.dryRun ? LockMode.NONE : LockMode.PESSIMISTIC_WRITE;
-    const found = await em.find(StoredCredential, { credentialName: { $in: names } }, { lockMode });
-    const current = new Map(found.map((row) => [row.credentialName, row]));
-    const taken = await readImported(em, "router", "credential", names);
+    const ids = incoming.map(kind.idOf);
+    const current = await kind.find(em, ids, target.dryRun ? LockMode.NONE : LockMode.PESSIMISTIC_WRITE);
+    const taken = await readImported(em, "router", kind.name, ids);
     const versions = new Map<string, number>();
-    const fates = incoming.map(({ credentialName, info: credentialInfo, values, ...authorship }) => {
-      const here = current.get(credentialName);
-      const same =
-        here !== undefined &&
-        isDeepStrictEqual(jsonObject({ ...here.credentialInfo }), credentialInfo) &&
-        sealer !== undefined &&
-        isDeepStrictEqual(openObject(here.sealedValues, sealer), values);
-      const fate = importFate(here && { version: here.version, same }, taken.get(credentialName));
-      if (target.dryRun || sealer === undefined) return fate;
-      const { createdAt, createdBy, updatedAt, updatedBy } = authorship;
-      const columns = { credentialInfo, sealedValues: sealObject(values, sealer), updatedAt, updatedBy };
-      if (fate === "created")
-        em.create(StoredCredential, { credentialName, ...columns, createdAt, createdBy, version: 1 });
-      if (fate === "updated" && here !== undefined) Object.assign(here, columns, { version: here.version + 1 });
-      if (isTaken(fate)) versions.set(credentialName, here?.version ?? 1);
+    const fates = incoming.map((item) => {
+      const id = kind.idOf(item);
+      const row = current.get(id);
+      const known = row && { version: row.version, same: kind.isSame(row, item, sealer) };
+      const fate = importFate(known, taken.get(id));
+      if (target.dryRun || sealer === undefined || !isTaken(fate)) return fate;
+      kind.write(em, item, row, sealer);
+      versions.set(id, row?.version ?? 1);
       return fate;
     });
-    await rememberImported(em, "router", "credential", versions);
+    await rememberImported(em, "router", kind.name, versions);
     return fates;
   });
 }
@@ -177,14 +209,6 @@ async function inOneRevision(
     if (!dryRun && fates.some(isTaken)) await em.execute("update router.state set revision = revision + 1");
     return fates;
   });
-}
-
-function openRow(
-  row: { litellmParams: object; sealedParams?: Uint8Array | null },
-  sealer: Sealer | undefined,
-): JsonObject {
-  const open = jsonObject({ ...row.litellmParams });
-  return sealer === undefined ? open : openParams({ open, sealed: row.sealedParams ?? null }, sealer);
 }
 
 /** Of a row, what another object has members for. */

@@ -54,7 +54,7 @@ export const keys: Step<VirtualKeyRow, Budgets> = {
       ...pick(row, settingColumns),
       ...pick(objectOf(row.metadata), settingsInMetadata),
       model_max_budget: modelBudgets(row.model_max_budget),
-      ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+      metadata,
     };
     const { settings, left } = readSettings(KeySettingsSchema, input, readKeySettings);
     const authorship = authorshipOf(row, now);

@@ -43,7 +43,7 @@ export const users: Step<UserRow, Budgets> = {
       model_max_budget: modelBudgets(row.model_max_budget),
       // Whom the identity provider has deactivated may nothing there either.
       ...(objectOf(row.metadata).scim_active === false ? { blocked: true } : {}),
-      ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+      metadata,
     };
     const { settings, left } = readSettings(UserSettingsSchema, input, readUserSettings);
     const read = [
@@ -85,7 +85,7 @@ export const organizations: Step<OrganizationRow, Budgets> = {
     const input = {
       ...pick(row, columns),
       ...pick(objectOf(row.metadata), modelLimits),
-      ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+      metadata,
     };
     const { settings, left } = readSettings(OrganizationSettingsSchema, input);
     const organizationId = String(row.organization_id);
@@ -138,7 +138,7 @@ export const projects: Step<ProjectRow, Budgets> = {
     const input = {
       ...pick(row, columns),
       ...pick(objectOf(row.metadata), ["tags"]),
-      ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+      metadata,
     };
     const { settings, left } = readSettings(ProjectSettingsSchema, input);
     const [projectId, projectAlias] = [String(row.project_id), settings.projectAlias ?? null];

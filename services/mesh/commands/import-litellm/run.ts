@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type ImportedSpend, importSpend } from "../../../accounting/import-spend.ts";
 import { importRetiredKeys, importRows } from "../../../auth/import/import-rows.ts";
 
+import { takenKeys } from "../../../auth/import/taken-keys.ts";
 import { importCredentials, importModels } from "../../../router/models/import-models.ts";
 import { dateOf } from "./fields.ts";
 import { keys } from "./keys.ts";
@@ -37,6 +38,7 @@ export async function runImport(source: Source, target: ImportTarget): Promise<v
   await runStep(source, target, customers);
   await runStep(source, target, tags);
   await runStep(source, target, keys);
+  await reportGoneKeys(source, target);
   await runRetiredKeys(source, target);
   await runWindowSpend(source, target);
   await runCredentials(source, target);
@@ -106,6 +108,25 @@ async function takeSpends(
   const counts = report.counts("spend totals");
   counts.created += changed.size;
   counts.unchanged += spent.filter(({ scope }) => !changed.has(scope)).length;
+}
+
+/** Keys are never taken away here: one that was leaked, and deleted there, somebody has to delete here. */
+async function reportGoneKeys(source: Source, { auth, report }: ImportTarget): Promise<void> {
+  for await (const page of takenKeys(auth)) {
+    const found = await source.rowsOf(
+      keys.table,
+      "token",
+      page.map(({ keyId }) => keyId),
+    );
+    const there = new Set(found.map(({ token }) => token));
+    for (const { keyId, name } of page) {
+      if (there.has(keyId)) continue;
+      report.leftField(keys.label, name, {
+        field: "",
+        reason: "is no longer at LiteLLM and works here still: delete it",
+      });
+    }
+  }
 }
 
 async function runRetiredKeys(source: Source, { auth, dryRun, now, report }: ImportTarget): Promise<void> {

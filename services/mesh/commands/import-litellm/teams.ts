@@ -59,7 +59,7 @@ export const teams: Step<TeamRow, TeamContext> = {
       team_member_permissions: permissions,
       model_aliases: aliases.get(String(row.model_id)) ?? {},
       model_max_budget: modelBudgets(row.model_max_budget),
-      ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+      metadata,
     };
     const { settings, left } = readSettings(TeamSettingsSchema, input, readTeamSettings);
     return [

@@ -308,6 +308,14 @@ function run(server: TestPostgres): void {
       const { code, output } = await running.ended;
       assert.equal(code, null, `it ended before it was killed: ${output}`);
     }
+    const cut = startImport(args, env(into));
+    await reaches(into, 3000, cut.ended);
+    await big.execute(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sluice-import'",
+    );
+    const { code, output } = await cut.ended;
+    assert.equal(code, 1);
+    assert.match(output, /A database is away.*begin again/);
     await take(env(into), big);
     const [whole, again] = await Promise.all([snapshot(undisturbed), snapshot(into)]);
     // Notes of whom to tell are numbered, and there are more where a run was cut off between two batches.

@@ -1,6 +1,8 @@
 import { writeFile } from "node:fs/promises";
-import { isUniqueViolation } from "#chassis/database/database.ts";
+import { Code } from "@connectrpc/connect";
+import { databaseError, isUniqueViolation } from "#chassis/database/database.ts";
 import { ConfigurationError, type Environment } from "#chassis/environment.ts";
+import { errorText } from "#chassis/log.ts";
 import { explain } from "../main-process.ts";
 import { withStoredData } from "./command.ts";
 import { readOptions, usage } from "./import-litellm/options.ts";
@@ -15,17 +17,21 @@ async function importLitellm(args: readonly string[], environment: Environment):
   await withSource(options.databaseUrl, (source) =>
     withStoredData(options.environment, async (context) => {
       const target = await openTarget(context, options);
-      await runImport(source, target).catch(explainConflict);
+      await runImport(source, target);
       process.stdout.write(target.report.toText());
       if (options.reportFile === undefined) return;
       await writeFile(options.reportFile, `${JSON.stringify(target.report, undefined, 2)}\n`, { mode: 0o600 });
     }),
-  );
+  ).catch(explainFailure);
 }
 
-function explainConflict(error: unknown): never {
-  if (!isUniqueViolation(error)) throw error;
-  throw new ConfigurationError("Something of the same id or name was made here at the same moment. Begin again.");
+/** What a person can do about it. Every batch that was taken stays taken. */
+function explainFailure(error: unknown): never {
+  if (isUniqueViolation(error)) {
+    throw new ConfigurationError("Something of the same id or name was made here at the same moment. Begin again.");
+  }
+  if (error instanceof ConfigurationError || databaseError(error).code !== Code.Unavailable) throw error;
+  throw new ConfigurationError(`A database is away: ${errorText(error)}. What was taken stays: begin again.`);
 }
 
 await explain(() => importLitellm(process.argv.slice(2), process.env), "The import was not finished.");

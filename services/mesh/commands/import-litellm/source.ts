@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { IsolationLevel } from "@mikro-orm/core";
 import { MikroORM, type SqlEntityManager } from "@mikro-orm/postgresql";
@@ -15,6 +16,7 @@ export interface Source {
   count(table: string): Promise<number>;
 }
 
+const closeTimeoutMs = 2000;
 const pageSize = 500;
 const prefix = "LiteLLM_";
 
@@ -52,7 +54,8 @@ export async function withSource<T>(url: Secret, work: (source: Source) => Promi
       readOnly: true,
     });
   } finally {
-    await orm.close(true);
+    // Closing waits for a connection that was lost within its transaction, for ever.
+    await Promise.race([orm.close(true), sleep(closeTimeoutMs)]);
   }
 }
 

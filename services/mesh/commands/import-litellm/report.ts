@@ -88,7 +88,9 @@ export class ImportReport {
     });
     const rest = left.length === 0 ? [] : ["", "Left, or without effect here:", "", ...left];
     const end = this.dryRun ? ["", "A dry run: nothing was written."] : [];
-    return [...table, ...rest, ...end, ""].join("\n");
+    const lines = [...table, ...rest, ...end, ""];
+    // Names are other people's words: none of them moves the cursor of a terminal.
+    return lines.map((line) => line.replaceAll(/\p{Cc}/gu, "?")).join("\n");
   }
 
   #count(kind: string, fate: keyof Counts): void {

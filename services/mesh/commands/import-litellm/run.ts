@@ -24,7 +24,8 @@ const batchSize = 500;
  * import that was broken off is begun again, and finds what it has done.
  */
 export async function runImport(source: Source, target: ImportTarget): Promise<void> {
-  if (!target.leaveUnreadable) await requireReadable(source, target.unseal, target.hasKeys);
+  const { unseal, hasKeys, leaveUnreadable } = target.reading;
+  if (!leaveUnreadable) await requireReadable(source, unseal, hasKeys);
   // Before anything is written: where the gateway's own key is the wrong one, nothing is.
   if (!target.dryRun) await target.models.sealer();
   await runStep(source, target, budgets);
@@ -156,11 +157,11 @@ async function runWindowSpend(source: Source, { accounting, dryRun, report }: Im
   }
 }
 
-async function runCredentials(source: Source, { models, unseal, now, report }: ImportTarget): Promise<void> {
+async function runCredentials(source: Source, { models, reading, now, report }: ImportTarget): Promise<void> {
   for await (const page of source.pages(credentialTable.table, credentialTable.key)) {
     const rows = wantedOf(
       "credentials",
-      page.map((row) => readCredential(row, unseal, now)),
+      page.map((row) => readCredential(row, reading.unseal, now)),
       report,
     );
     const fates = await importCredentials(
@@ -172,11 +173,11 @@ async function runCredentials(source: Source, { models, unseal, now, report }: I
   }
 }
 
-async function runModels(source: Source, { models, check, unseal, now, report }: ImportTarget): Promise<void> {
+async function runModels(source: Source, { models, reading, now, report }: ImportTarget): Promise<void> {
   for await (const page of source.pages(modelTable.table, modelTable.key)) {
     const rows = wantedOf(
       "models",
-      page.map((row: JsonObject) => readModel(row, unseal, check, now)),
+      page.map((row: JsonObject) => readModel(row, reading.unseal, reading.check, now)),
       report,
     );
     const fates = await importModels(

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Database } from "#chassis/database/database.ts";
+import { Code } from "@connectrpc/connect";
+import { type Database, databaseError } from "#chassis/database/database.ts";
 import { ConfigurationError, text } from "#chassis/environment.ts";
 import { createSealer, type Sealer } from "#chassis/sealing.ts";
 import { Secret } from "#chassis/secret.ts";
@@ -22,15 +23,22 @@ import type { ImportOptions } from "./options.ts";
 import { ImportReport } from "./report.ts";
 import { createUnsealer, type Unsealed } from "./unsealing.ts";
 
+/** How deployments and credentials are read. */
+export interface ModelReading {
+  readonly unseal: (text: string) => Unsealed;
+  /** Whether there is a key to unseal with. */
+  readonly hasKeys: boolean;
+  readonly leaveUnreadable: boolean;
+  /** What a deployment would do here. */
+  readonly check: (model: ImportedModel) => ModelCheck;
+}
+
 /** Where an import goes, and how it reads what it takes. */
 export interface ImportTarget {
   readonly auth: Database;
   readonly accounting: { readonly database: Database; readonly nowMs: number; readonly zone: TimeZone };
   readonly models: ModelImport;
-  readonly check: (model: ImportedModel) => ModelCheck;
-  readonly unseal: (text: string) => Unsealed;
-  readonly hasKeys: boolean;
-  readonly leaveUnreadable: boolean;
+  readonly reading: ModelReading;
   readonly dryRun: boolean;
   readonly now: Date;
   readonly report: ImportReport;
@@ -56,10 +64,12 @@ export async function openTarget(
       sealer: once(() => storageSealer(router, context)),
       dryRun,
     },
-    check: createModelCheck(file.document, file.env),
-    unseal: createUnsealer(keys),
-    hasKeys: keys.length > 0,
-    leaveUnreadable,
+    reading: {
+      unseal: createUnsealer(keys),
+      hasKeys: keys.length > 0,
+      leaveUnreadable,
+      check: createModelCheck(file.document, file.env),
+    },
     dryRun,
     now,
     report: new ImportReport(dryRun),
@@ -71,7 +81,8 @@ async function storageSealer(router: Database, { file, config }: CommandContext)
   const wrapping = gatewaySealer(file, config);
   try {
     return await openStorageSealer(router, wrapping);
-  } catch {
+  } catch (error) {
+    if (databaseError(error).code === Code.Unavailable) throw error;
     const what = "Sluice's stored credentials do not open with the salt or master key that it is given here";
     throw new ConfigurationError(`${what}: give this command the environment of the gateway.`);
   }

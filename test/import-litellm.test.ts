@@ -20,7 +20,7 @@ import {
 const masterKey = "sk-master-of-sluice";
 const hash = (key: string) => createHash("sha256").update(key).digest("hex");
 const fixtureKey = (name: string) => `sk-fixture-key-${name}`;
-const timeout = 240_000;
+const timeout = 600_000;
 
 const postgres = await startTestPostgres();
 if (postgres === undefined) console.log("the tests of the import are left out: PostgreSQL is not installed");

@@ -7,7 +7,7 @@ import { type ImportFate, importFate, readImported, rememberImported } from "#ch
 import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import type { Sealer } from "#chassis/sealing.ts";
 import { plainDocument, readSection, type YamlDocument } from "#chassis/yaml-file.ts";
-import { modelListSchema } from "../config-schema.ts";
+import { litellmParamsSchema, modelListSchema } from "../config-schema.ts";
 import {
   StoredCredential,
   type StoredCredentialRow,
@@ -20,6 +20,8 @@ import { readProviders } from "../provider-list.ts";
 import { createProviderNames } from "../provider-table.ts";
 import { cleanInfo, cleanParams, withoutNulls } from "./model-input.ts";
 import { openObject, openParams, sealObject, sealParams } from "./sealed-params.ts";
+
+const paramKeys: ReadonlySet<string> = new Set(Object.keys(litellmParamsSchema.shape));
 
 /** When something was made and changed, and by whom. */
 export interface ImportedAuthorship {
@@ -68,7 +70,11 @@ export function createModelCheck(
 ): (model: Pick<ImportedModel, "modelName" | "params" | "info">) => ModelCheck {
   const names = createProviderNames(readProviders(document));
   return ({ modelName, params, info }) => {
-    const written = { model_name: modelName, litellm_params: cleanParams(params), model_info: cleanInfo(info) };
+    const written = {
+      model_name: modelName,
+      litellm_params: cleanParams(switchesOf(params)),
+      model_info: cleanInfo(info),
+    };
     const one = plainDocument({ model_list: [written] }, references);
     const warnings: string[] = [];
     try {
@@ -138,7 +144,15 @@ function contentOf({ modelName, blocked, info }: ImportedModel) {
 }
 
 function paramsOf({ params }: ImportedModel): JsonObject {
-  return withoutNulls(cleanParams(params));
+  return withoutNulls(cleanParams(switchesOf(params)));
+}
+
+/**
+ * The parameters without switches that are off and that nobody reads here. LiteLLM writes every switch that it knows into
+ * every row, and what is no parameter of ours is sent to the provider.
+ */
+function switchesOf(params: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(params).filter(([name, value]) => value !== false || paramKeys.has(name)));
 }
 
 const credentialKind: StoredKind<ImportedCredential, StoredCredentialRow> = {

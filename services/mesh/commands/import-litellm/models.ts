@@ -86,8 +86,8 @@ export function readModel(
   const model: ImportedModel = {
     modelId,
     modelName,
-    params: withoutUnset(values),
-    info: withoutUnset(omit(info, ["id", "db_model", "blocked"])),
+    params: values,
+    info: omit(info, ["id", "db_model", "blocked"]),
     blocked: row.blocked === true || info.blocked === true,
     ...authorshipOf(row, now),
   };
@@ -124,9 +124,4 @@ export function readCredential(
 
 function doNotOpen(members: readonly string[]): string {
   return `${members.join(", ")} cannot be opened with the keys given`;
-}
-
-/** LiteLLM writes every switch that it knows into every row. */
-function withoutUnset(object: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null && value !== false));
 }

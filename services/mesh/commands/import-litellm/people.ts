@@ -50,7 +50,7 @@ export const users: Step<UserRow, Budgets> = {
       ...columns,
       ...dated,
       ...["user_id", "user_role", "metadata", "model_max_budget", "spend", "budget_reset_at", "teams", "model_spend"],
-      ...["last_breach_check_at", "password", "password_reset_required", "organization_id"],
+      ...["last_breach_check_at", "password", "password_reset_required"],
     ];
     const password: Left[] =
       textOf(row.password) === undefined

@@ -1,4 +1,4 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { TeamMemberSettingsSchema, TeamSettingsSchema } from "#gen/sluice/auth/v1/team_pb.ts";
 import type { TeamMemberRow, TeamRow } from "../../../auth/db/entities.ts";
 import { teamKind, teamMemberKind } from "../../../auth/import/import-kind.ts";
@@ -120,8 +120,7 @@ export const teamMembers: Step<TeamMemberRow, MemberContext> = {
     const teamId = String(row.team_id);
     if (teamId === consoleTeam) return [];
     const readings = new Map<string, Reading<TeamMemberRow>>();
-    for (const item of listOf(row.members_with_roles)) {
-      const member = objectOf(item);
+    for (const member of membersOf(row)) {
       const email = textOf(member.user_email);
       const userId = textOf(member.user_id) ?? context.userIds.get(email?.toLowerCase() ?? "");
       const name = `${userId ?? email ?? "somebody"} in ${textOf(row.team_alias) ?? teamId}`;
@@ -135,6 +134,12 @@ export const teamMembers: Step<TeamMemberRow, MemberContext> = {
     return [...readings.values()];
   },
 };
+
+/** Teams of old versions have lists of ids alone. */
+function membersOf(row: JsonObject): JsonObject[] {
+  const ids = (list: JsonValue | undefined, role: string) => listOf(list).map((id) => ({ user_id: id, role }));
+  return [...listOf(row.members_with_roles).map(objectOf), ...ids(row.admins, "admin"), ...ids(row.members, "user")];
+}
 
 function readMember(
   team: JsonObject,

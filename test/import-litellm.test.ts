@@ -207,6 +207,7 @@ function run(server: TestPostgres): void {
       const answer = await chat(gateway, fixtureKey("plain"), model);
       assert.equal(answer.status, 200, answer.text);
       assert.equal(upstream.requests.at(-1)?.headers.authorization, `Bearer ${key}`);
+      assert.doesNotMatch(String(upstream.requests.at(-1)?.body), /xai|keepalive/, "a switch of LiteLLM's is sent on");
     }
   }
 

@@ -66,12 +66,7 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
   }
 
   return {
-    async note(em, changed) {
-      const scopes = [...changed, ...(await retiredScopes(em, changed))];
-      const rows = [];
-      for (let from = 0; from < scopes.length; from += rowSize) rows.push(split(scopes.slice(from, from + rowSize)));
-      await em.insertMany(Outbox, rows);
-    },
+    note: noteScopes,
     announce,
     async close() {
       state.closed = true;
@@ -79,6 +74,14 @@ export function createAnnouncer(context: AuthContext, telemetry: AuthTelemetry):
       await state.running;
     },
   };
+}
+
+/** Notes changed scopes, in the transaction that changes them. Whoever announces next sends them. */
+export async function noteScopes(em: SqlEntityManager, changed: readonly string[]): Promise<void> {
+  const scopes = [...changed, ...(await retiredScopes(em, changed))];
+  const rows = [];
+  for (let from = 0; from < scopes.length; from += rowSize) rows.push(split(scopes.slice(from, from + rowSize)));
+  await em.insertMany(Outbox, rows);
 }
 
 /** Hashes that still stand for changed keys: edges know the keys by these too. */

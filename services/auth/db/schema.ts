@@ -24,6 +24,7 @@ import {
 import { Audit } from "./migrations/audit.ts";
 import { BudgetReferences } from "./migrations/budget-references.ts";
 import { EndedThings } from "./migrations/ended-things.ts";
+import { Imported } from "./migrations/imported.ts";
 import { Initial } from "./migrations/initial.ts";
 import { KeyLists } from "./migrations/key-lists.ts";
 import { LoginSessions } from "./migrations/login-sessions.ts";
@@ -68,5 +69,6 @@ export const authSchema = {
     { name: "0007-ended-things", class: EndedThings },
     { name: "0008-login-sessions", class: LoginSessions },
     { name: "0009-audit", class: Audit },
+    { name: "0010-imported", class: Imported },
   ],
 };

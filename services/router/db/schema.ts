@@ -1,5 +1,6 @@
 import { HealthCheck, StoredCredential, StoredDeployment } from "./entities.ts";
 import { Audit } from "./migrations/audit.ts";
+import { Imported } from "./migrations/imported.ts";
 import { Initial } from "./migrations/initial.ts";
 
 /** What `openDatabase` needs to know of this service's database. */
@@ -10,5 +11,6 @@ export const routerSchema = {
   migrations: [
     { name: "0001-initial", class: Initial },
     { name: "0002-audit", class: Audit },
+    { name: "0003-imported", class: Imported },
   ],
 };

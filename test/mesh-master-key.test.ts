@@ -7,8 +7,9 @@ import { startTestNats, type TestNats } from "#chassis/testing/nats.ts";
 import { startTestPostgres, type TestPostgres } from "#chassis/testing/postgres.ts";
 import { withStoredData } from "../services/mesh/commands/command.ts";
 import { verifySecrets } from "../services/mesh/commands/verify-secrets.ts";
+import type { CallLoad } from "./harness/call-load.ts";
 import { makeDataDir, meshAvailable, removeDataDir } from "./harness/gateway-process.ts";
-import { type Calling, keepCalling } from "./harness/keep-calling.ts";
+import { keepCalling } from "./harness/keep-calling.ts";
 import { type MeshReplicas, meshOfReplicas } from "./harness/mesh-replicas.ts";
 import { completion, jsonAnswer } from "./harness/provider-answers.ts";
 
@@ -86,7 +87,7 @@ for (const salt of meshAvailable() ? ["", "salt-of-the-tests"] : []) {
       const litellm_params = { model: "openai/x", api_key: credential, api_base: `${upstream.url}/v1` };
       const added = await send("sk-key-0", "/model/new", { model_name: "stored", litellm_params });
       assert.equal(added.status, 200, added.text);
-      const calling: Calling[] = [load(await makeKey("sk-key-0")), load("sk-key-0")];
+      const calling: CallLoad[] = [load(await makeKey("sk-key-0")), load("sk-key-0")];
       await sleep(500);
       const rotated = await rotate("sk-key-0", "sk-key-1");
       assert.equal(rotated.status, 200, rotated.text);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
+import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { errorText } from "#chassis/log.ts";
@@ -15,10 +16,37 @@ export async function packDirectory(directory: string, file: string): Promise<vo
   await both(write, tar.ended);
 }
 
-/** Unpacks such an archive into a directory that exists. Rejects where the file is not one, or is damaged or cut off. */
+/**
+ * Unpacks such an archive into a directory that exists. Rejects where the file is not one, or is damaged or cut off: it is
+ * read to its end, where the checksum is, also after the program has seen the archive's own end and stopped to read.
+ */
 export async function unpackDirectory(file: string, directory: string): Promise<void> {
   const tar = startTar(["-x", "-f", "-", "-C", directory, "--no-same-owner", "--no-same-permissions"]);
-  await both(pipeline(createReadStream(file), createZstdDecompress(), tar.stdin), tar.ended);
+  tar.stdin.on("error", () => undefined);
+  const feed = async (chunks: AsyncIterable<Uint8Array>) => {
+    for await (const chunk of chunks) await write(tar.stdin, chunk);
+    tar.stdin.end();
+  };
+  const read = pipeline(createReadStream(file), createZstdDecompress(), feed);
+  await both(
+    read.catch((error: unknown) => {
+      tar.stdin.destroy();
+      throw error;
+    }),
+    tar.ended,
+  );
+}
+
+/** Resolves when there is room for more, or nobody takes it any longer. */
+async function write(to: Writable, chunk: Uint8Array): Promise<void> {
+  if (!to.writable || to.write(chunk)) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      to.off("drain", done).off("close", done);
+      resolve();
+    };
+    to.on("drain", done).on("close", done);
+  });
 }
 
 /** What the stream says is the reason where both fail: the program only notices that its input or output is gone. */

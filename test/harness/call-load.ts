@@ -4,8 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface CallLoad {
   /** How many were answered with a 200 so far. */
   count(): number;
-  /** Waits for the calls in flight. What failed comes as its status and body, or its error, each one once. */
-  stop(): Promise<{ readonly failures: readonly string[] }>;
+  /** Waits for the calls in flight. `calls` were answered with a 200; what failed comes as its status and body, or its error, each one once. */
+  stop(): Promise<{ readonly calls: number; readonly failures: readonly string[] }>;
 }
 
 /** Keeps `parallel` callers at the same call, each with a pause before the next one. */
@@ -31,7 +31,7 @@ export function startLoad(call: () => Promise<Response>, parallel: number, pause
     async stop() {
       state.stopped = true;
       await Promise.all(callers);
-      return { failures: [...failures] };
+      return { calls: state.answered, failures: [...failures] };
     },
   };
 }

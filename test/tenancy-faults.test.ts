@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startTestNats, type TestNats } from "#chassis/testing/nats.ts";
 import { startTestPostgres, type TestPostgres } from "#chassis/testing/postgres.ts";
 import { type Gateway, startGateway } from "../services/mesh/gateway.ts";
+import { startLoad } from "./harness/call-load.ts";
 import {
   type GatewayProcess,
   makeDataDir,
@@ -43,26 +44,6 @@ if (meshAvailable()) {
       const response = await gateway.request("/v1/chat/completions", { key, body: hello });
       await response.text();
       return response;
-    }
-
-    /** Calls on and on with a key; `stop` tells how often, and every status but 200. */
-    function keepCalling(key: string) {
-      const state = { stopped: false, calls: 0, others: [] as number[] };
-      const running = (async () => {
-        while (!state.stopped) {
-          const { status } = await call(key);
-          state.calls += 1;
-          if (status !== 200) state.others.push(status);
-          await sleep(100);
-        }
-      })();
-      return {
-        async stop() {
-          state.stopped = true;
-          await running;
-          return state;
-        },
-      };
     }
 
     async function assertAway(response: Response, what: string): Promise<void> {
@@ -110,15 +91,15 @@ if (meshAvailable()) {
     ) {
       const [known, unused] = [await generateKey(gateway), await generateKey(gateway)];
       assert.equal((await call(known)).status, 200);
-      const load = keepCalling(known);
+      const load = startLoad(() => gateway.request("/v1/chat/completions", { key: known, body: hello }), 1, 100);
       try {
         await fault();
         await meanwhile(unused);
       } finally {
         await over();
       }
-      const { calls, others } = await load.stop();
-      assert.deepEqual(others, []);
+      const { calls, failures } = await load.stop();
+      assert.deepEqual(failures, []);
       assert.ok(calls > 10, `${calls} calls`);
       await assertRecovered(unused, known, calls + 1);
     }

@@ -22,9 +22,9 @@ export interface ChangeResult<T> {
 }
 
 /**
- * Runs an administrator's change: all of it in one transaction, with its entries in the audit and the notes of whom to
- * tell; told once it is committed. Every change of auth goes through here. The work asks no other service: a peer may be slow while rows are
- * locked, and one on the same embedded database waits for this transaction to end.
+ * Runs an administrator's change: all of it in one transaction, with its entries in the audit and the notes of whom to tell;
+ * told once it is committed. Every change of auth goes through here. The work asks no other service: a peer may be slow
+ * while rows are locked, and one on the same embedded database waits for this transaction to end.
  *
  * @throws what the work throws, and UNAVAILABLE where the database does not answer.
  */

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#chassis/database/database.ts";
 import type { Secret } from "#chassis/secret.ts";
@@ -46,7 +47,7 @@ export function createMasterKeys(database: Database, configured: ConfiguredMaste
     },
     async accepted(keyHash, now) {
       if (configured === undefined) return undefined;
-      const found = (chain ?? (await read(database.em()))).get(keyHash);
+      const found = findEqual(chain ?? (await read(database.em())), keyHash);
       return found?.until === undefined || found.until > now ? found : undefined;
     },
     async refresh(em = database.em()) {
@@ -59,6 +60,17 @@ export function createMasterKeys(database: Database, configured: ConfiguredMaste
       if (rotated.some(({ newHash }) => !known.has(newHash))) await read(em);
     },
   };
+}
+
+/** In a time that does not tell how much of a hash was right. */
+function findEqual(chain: ReadonlyMap<string, AcceptedMasterKey>, keyHash: string): AcceptedMasterKey | undefined {
+  const given = Buffer.from(keyHash);
+  let found: AcceptedMasterKey | undefined;
+  for (const [hash, accepted] of chain) {
+    const known = Buffer.from(hash);
+    if (known.length === given.length && timingSafeEqual(known, given)) found = accepted;
+  }
+  return found;
 }
 
 function chainFrom(start: string | undefined, rows: readonly MasterKeyRotationRow[]): Map<string, AcceptedMasterKey> {

@@ -27,6 +27,11 @@ export function pagesOf(total: number, { size }: Page): number {
   return Math.ceil(total / size);
 }
 
+/** What an answer says of its page, where it says all of it. */
+export function pageFields(total: number, page: Page) {
+  return { total, page: page.page, pageSize: page.size, totalPages: pagesOf(total, page) };
+}
+
 /**
  * The order of a list: by one of the columns that may be named, and by the key column, so that no row is on two pages.
  *

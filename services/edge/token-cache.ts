@@ -1,5 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
+import { isSignedToken, maxTokenLength } from "#chassis/token-form.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import type { TokenUse } from "./config.ts";
@@ -7,15 +8,11 @@ import { FreshCache } from "./fresh-cache.ts";
 import type { PrincipalCacheOptions } from "./principal-cache.ts";
 import { hashKey } from "./request-key.ts";
 
-/** A token is a header, and Node takes no more than 16 KiB of those. */
-const maxTokenLength = 16 * 1024;
 const maxTeamLength = 256;
 /** A principal of a token is larger than a key's, and a token seldom lives for long. */
 const maxTokens = 5_000;
 /** Nobody but its server can say whether an opaque token still holds. */
 const opaqueStaleMs = 60_000;
-/** Three parts in Base64, https://www.rfc-editor.org/rfc/rfc7515#section-7.1 */
-const jwsForm = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 
 const refusals: ReadonlySet<Reason> = new Set([Reason.KEY_INVALID, Reason.KEY_EXPIRED, Reason.PERMISSION_DENIED]);
 
@@ -42,7 +39,7 @@ export class TokenCache {
 
   /** Whether this, which is no virtual key, may be a token. */
   accepts(text: string): boolean {
-    return this.#use.opaque || (this.#use.signed && jwsForm.test(text));
+    return this.#use.opaque || (this.#use.signed && isSignedToken(text));
   }
 
   /**
@@ -56,7 +53,7 @@ export class TokenCache {
     if (token.length > maxTokenLength) throw refusal(`a token has at most ${maxTokenLength} characters`);
     const teamId = typeof team === "string" ? team.trim() : "";
     if (teamId.length > maxTeamLength) throw refusal("x-litellm-team-id is too long");
-    const cache = this.#use.signed && jwsForm.test(token) ? this.#signed : this.#opaque;
+    const cache = this.#use.signed && isSignedToken(token) ? this.#signed : this.#opaque;
     // The hash is of the whole token: two that begin alike are two.
     const known = cache.get(`${hashKey(token)} ${teamId}`, beforeAsking, () => load(this.#options, token, teamId));
     return known instanceof Promise ? known.then(usable) : usable(known);

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { databaseError } from "#chassis/database/database.ts";
 import { findGatewayError } from "#chassis/errors.ts";
+import { isSignedToken, maxTokenLength } from "#chassis/token-form.ts";
 import type { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import type { Principal } from "#gen/sluice/auth/v1/principal_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -15,9 +16,6 @@ import { readJwtIdentity } from "../tokens/jwt-identity.ts";
 import { badToken } from "../tokens/refusal.ts";
 import { tokenPrincipal } from "../tokens/token-principal.ts";
 import { createTokenVerifier, statedIssuer } from "../tokens/verify-token.ts";
-
-const maxTokenLength = 16 * 1024;
-const jwsForm = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 
 export function authenticateToken(context: RouteContext): ServiceImpl<typeof AuthService>["authenticateToken"] {
   const { masterKeys, telemetry, clock } = context;
@@ -62,7 +60,7 @@ function identifier({ config: { tokens }, clock, telemetry }: RouteContext): (to
   const introspect = introspection && createTokenIntrospector(introspection, clock);
   const askUserInfo = userInfo && createTokenIntrospector(userInfo.question, clock);
   return async (token) => {
-    if (issuers.length > 0 && jwsForm.test(token)) {
+    if (issuers.length > 0 && isSignedToken(token)) {
       const named = statedIssuer(token);
       const found =
         issuers.find(({ settings }) => named !== undefined && settings.issuers.includes(named)) ??

@@ -6,7 +6,7 @@ import { type AuditService, ListAuditLogsResponseSchema } from "#gen/sluice/auth
 import { auditFilter } from "../../audit-filter.ts";
 import { auditView } from "../../audit-view.ts";
 import type { RouteContext } from "../../context.ts";
-import { pagesOf, readOrder, readPage } from "../../page.ts";
+import { pageFields, readOrder, readPage } from "../../page.ts";
 
 /** Entries come in the order of their numbers: to sort by time is to sort by number, which needs no sorting. */
 const columns = {
@@ -31,10 +31,7 @@ export function listAuditLogs({ database }: RouteContext): ServiceImpl<typeof Au
       const [rows, total] = await database.em().findAndCount(AuditEntry, where, options);
       return create(ListAuditLogsResponseSchema, {
         auditLogs: rows.map(auditView),
-        total,
-        page: page.page,
-        pageSize: page.size,
-        totalPages: pagesOf(total, page),
+        ...pageFields(total, page),
       });
     } catch (error) {
       throw databaseError(error);

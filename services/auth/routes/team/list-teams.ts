@@ -17,7 +17,7 @@ import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type AdminCaller, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
 import { type DeletedTeamRow, Team, TeamMember, type TeamRow } from "../../db/entities.ts";
-import { beginning, containing, pagesOf, readOrder, readPage } from "../../page.ts";
+import { beginning, containing, pageFields, readOrder, readPage } from "../../page.ts";
 import { newestKeys, withContents } from "../../team-contents.ts";
 import { requireTeamRight } from "../../team-rights.ts";
 import { deletedTeams, foundTeams } from "../../team-search.ts";
@@ -71,10 +71,7 @@ export function searchTeams(context: RouteContext): ServiceImpl<typeof TeamServi
           );
       return create(SearchTeamsResponseSchema, {
         teams: [...teams],
-        total,
-        page: page.page,
-        pageSize: page.size,
-        totalPages: pagesOf(total, page),
+        ...pageFields(total, page),
       });
     } catch (error) {
       throw databaseError(error);

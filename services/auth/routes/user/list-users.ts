@@ -12,7 +12,7 @@ import {
 import { type AdminCaller, Role } from "#gen/sluice/rest/v1/caller_pb.ts";
 import type { RouteContext } from "../../context.ts";
 import { OrganizationMember, TeamMember, User, type UserRow } from "../../db/entities.ts";
-import { containing, pagesOf, readList, readOrder, readPage } from "../../page.ts";
+import { containing, pageFields, readList, readOrder, readPage } from "../../page.ts";
 import { userViews } from "../../user-view.ts";
 
 const columns = {
@@ -38,10 +38,7 @@ export function listUsers(context: RouteContext): ServiceImpl<typeof UserService
       for (const user of users) user.keyCount = counts.get(user.userId) ?? 0;
       return create(ListUsersResponseSchema, {
         users,
-        total,
-        page: page.page,
-        pageSize: page.size,
-        totalPages: pagesOf(total, page),
+        ...pageFields(total, page),
       });
     } catch (error) {
       throw databaseError(error);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -78,6 +80,28 @@ test("a call that can't reach an endpoint goes to the next, and the endpoint is 
   assert.equal(warnings.length, 1, "it was tried once");
   await channel.close();
   await alive.close(0);
+});
+
+test("a call that a stopping endpoint has not read goes to the next, though it may not be repeated", async () => {
+  const stopping = createServer((_request, response) => {
+    response.writeHead(408, { connection: "close" }).end();
+  }).listen(0, "127.0.0.1");
+  await once(stopping, "listening");
+  const alive = await serve("alive");
+  const address = stopping.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const { channel, inference } = open({ addresses: [`http://127.0.0.1:${address.port}`, alive.address] });
+  for (let call = 0; call < 3; call++) {
+    const providers: string[] = [];
+    for await (const { event } of inference.infer({ model: "0" })) {
+      if (event.case === "started") providers.push(event.value.provider);
+    }
+    assert.deepEqual(providers, ["alive"]);
+  }
+  const only = open({ addresses: [`http://127.0.0.1:${address.port}`] });
+  await assert.rejects(only.who(), code(Code.Unavailable));
+  await Promise.all([channel.close(), only.channel.close(), alive.close(0)]);
+  stopping.close();
 });
 
 test("no endpoint in reach is Unavailable, and the only one is tried again at once", async () => {

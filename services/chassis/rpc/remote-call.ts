@@ -14,6 +14,11 @@ import type { Endpoint } from "./endpoint.ts";
 const longestTimerMs = 2 ** 31 - 1;
 /** An answer that is no RPC answer (a proxy's error page, say) is read up to here. */
 const maxErrorBodyBytes = 1024 * 1024;
+/**
+ * With `connection: close`: the server stops and has not read the request, https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9.
+ * No RPC answers with it.
+ */
+const unreadStatus = 408;
 
 export interface RemoteCallInit {
   readonly channel: Channel;
@@ -26,8 +31,8 @@ export interface RemoteCallInit {
 
 /**
  * One call on its way through a channel: undici's handler of its request. It goes to a second endpoint, once, when the
- * first could not be reached, so that nothing was sent; a method without side effects also when the connection was cut
- * before an answer came.
+ * first could not be reached, so that nothing was sent, or stops and has not read it; a method without side effects also
+ * when the connection was cut before an answer came.
  */
 export abstract class RemoteCall implements Dispatcher.DispatchHandler {
   protected readonly init: RemoteCallInit;
@@ -37,6 +42,7 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
   #pool: Pool | undefined;
   #sent = false;
   #answered = false;
+  #unread = false;
   #retried = false;
   #timer: NodeJS.Timeout | undefined;
   #failedStatus = 0;
@@ -107,7 +113,9 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
     if (status < 200) return;
     this.#answered = true;
     this.#endpoint?.succeeded();
-    if (headers.connection === "close" && this.#pool !== undefined) this.#endpoint?.leave(this.#pool);
+    const closes = headers.connection === "close";
+    if (closes && this.#pool !== undefined) this.#endpoint?.leave(this.#pool);
+    this.#unread = closes && status === unreadStatus;
     if (status === 200 && headers["content-type"] === this.init.contentType) {
       this.#guard(() => this.begin(headers));
       return;
@@ -132,8 +140,17 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    const endpoint = this.#endpoint;
     this.#release();
     if (this.settled) return;
+    if (this.#unread && endpoint !== undefined) {
+      this.#unread = false;
+      this.#answered = false;
+      this.#sent = false;
+      this.#failedStatus = 0;
+      this.#unreachable(endpoint, new Error("the service stops"));
+      return;
+    }
     if (this.#failedStatus !== 0) this.fail(this.#failedAnswer());
     else this.#guard(() => this.complete());
   }
@@ -149,6 +166,10 @@ export abstract class RemoteCall implements Dispatcher.DispatchHandler {
       );
       return;
     }
+    this.#unreachable(endpoint, error);
+  }
+
+  #unreachable(endpoint: Endpoint | undefined, error: Error): void {
     if (endpoint !== undefined) this.init.channel.failed(endpoint, error);
     if (endpoint !== undefined && this.#mayMove(endpoint)) {
       this.#retried = true;

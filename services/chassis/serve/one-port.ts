@@ -1,4 +1,4 @@
-import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
+import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { setImmediate as immediate } from "node:timers/promises";
@@ -19,6 +19,13 @@ const sweepMs = 20;
  * request of the same client tells it to leave.
  */
 const lingerMs = 300;
+/**
+ * What an idle connection is told at the end. A client that has just sent a request on it learns that nobody has read it, so
+ * that it may send it elsewhere, whatever it asks for. https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
+ */
+const farewell = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/** How long a client has to close a connection after the farewell. */
+const farewellMs = 500;
 
 export interface OnePortOptions {
   readonly host: string;
@@ -41,6 +48,10 @@ export class OnePort {
   /** Connections that have not yet said what they speak. */
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** HTTP/1.1 connections, each with its latest answer. */
+  readonly #answers = new Map<Socket, ServerResponse | undefined>();
+  /** Those that were told farewell: what still arrives on them is not read. */
+  readonly #left = new WeakSet<Socket>();
   /** Connections from before the certificates changed: each ends with the request on it. */
   readonly #outdated = new WeakSet<Socket>();
   readonly #unwatch: (() => void) | undefined;
@@ -57,7 +68,10 @@ export class OnePort {
       keepAliveTimeout: 75_000,
     });
     this.#http1.on("request", (request, response) => {
-      if (this.#closing || this.#outdated.has(request.socket)) response.shouldKeepAlive = false;
+      const { socket } = request;
+      if (this.#left.has(socket)) return;
+      this.#answers.set(socket, response);
+      if (this.#closing || this.#outdated.has(socket)) response.shouldKeepAlive = false;
       handler.http1(request, response);
     });
     // It never listens itself; this starts its check for slow heads.
@@ -99,8 +113,8 @@ export class OnePort {
     while (this.#sockets.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
       if (performance.now() < quiet) continue;
-      for (const socket of this.#undecided) socket.destroy();
-      this.#http1.closeIdleConnections();
+      for (const socket of this.#undecided) this.#sayFarewell(socket);
+      for (const [socket, answer] of this.#answers) if (answer?.writableFinished !== false) this.#sayFarewell(socket);
     }
     for (const socket of this.#sockets) socket.destroy();
     this.#http1.close();
@@ -118,6 +132,13 @@ export class OnePort {
     });
   }
 
+  #sayFarewell(socket: Socket): void {
+    if (this.#left.has(socket)) return;
+    this.#left.add(socket);
+    socket.end(farewell);
+    setTimeout(() => socket.destroy(), farewellMs).unref();
+  }
+
   /** Whoever is connected connects anew, once what is under way has ended. */
   #renew(): void {
     for (const socket of this.#sockets) this.#outdated.add(socket);
@@ -127,7 +148,10 @@ export class OnePort {
   #keepSocket(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", ignore);
-    socket.once("close", () => this.#sockets.delete(socket));
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      this.#answers.delete(socket);
+    });
   }
 
   #accept(socket: Socket): void {
@@ -143,6 +167,7 @@ export class OnePort {
       socket.setTimeout(0);
     };
     const read = (chunk: Buffer): void => {
+      if (this.#left.has(socket)) return;
       start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
       const compared = Math.min(start.length, http2Preface.length);
       const matches = start.subarray(0, compared).equals(http2Preface.subarray(0, compared));
@@ -155,6 +180,7 @@ export class OnePort {
         this.#http2.emit("connection", socket);
         return;
       }
+      this.#answers.set(socket, undefined);
       this.#http1.emit("connection", socket);
       socket.resume();
     };

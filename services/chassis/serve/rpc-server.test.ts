@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { after, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -201,12 +202,41 @@ test("a server that closes still answers on a connection that was idle, for as l
   await channel.close();
 });
 
+test("an idle connection is told farewell, and a request that crosses it is not read", async () => {
+  const asked: string[] = [];
+  const counted = implement(AuthService, {
+    authenticateToken: () => ({}),
+    describeScope: () => ({}),
+    authenticateKeys: () => ({}),
+    authenticate({ keyHash }) {
+      asked.push(keyHash);
+      return {};
+    },
+  });
+  const server = await serve({ implementations: [counted] });
+  const request = `POST ${authenticatePath} HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n\r\n`;
+  const [used, fresh] = [connect(server.port, "127.0.0.1"), connect(server.port, "127.0.0.1")];
+  const received: string[] = [];
+  for (const socket of [used, fresh]) {
+    socket.on("data", (chunk) => {
+      received.push(chunk.toString().split("\r\n")[0] ?? "");
+      if (received.at(-1)?.includes("408")) socket.write(request);
+    });
+  }
+  used.write(request);
+  await once(used, "data");
+  const closing = server.close(3000);
+  await Promise.all([closed(used), closed(fresh), closing]);
+  assert.deepEqual(received, ["HTTP/1.1 200 OK", "HTTP/1.1 408 Request Timeout", "HTTP/1.1 408 Request Timeout"]);
+  assert.equal(asked.length, 1);
+});
+
 test("close cuts what is left after the grace", async () => {
   const server = await serve();
   const channel = new Channel({ addresses: [server.address], token: undefined, log });
   const running = collect(createRemoteClient(InferenceService, channel).infer({ model: "20000" }));
   const failed = assert.rejects(running, code(Code.Unavailable));
-  const idle = connect(server.port, "127.0.0.1");
+  const idle = connect(server.port, "127.0.0.1").resume();
   await pause(60);
   const started = performance.now();
   await server.close(100);

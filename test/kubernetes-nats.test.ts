@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { NatsBus } from "#chassis/events/nats.ts";
@@ -21,7 +21,7 @@ const folder = join(import.meta.dirname, "../infra/nats");
 const log = createLogger("error", () => {});
 /** All digits at its start, so that it would not pass as a text by itself. */
 const token = "12345678abcdef";
-const event = (service: string) => create(EventSchema, { service });
+const encoded = (service: string) => [toBinary(EventSchema, create(EventSchema, { service }))];
 
 /** Three servers with the files of infra/nats, each on ports of its own, and one of them lost. */
 if (meshAvailable()) {
@@ -76,21 +76,21 @@ if (meshAvailable()) {
 
     test("an event is kept by three servers, also where one was enough before, and survives the loss of one", async () => {
       const single = openBus(1);
-      await succeeds(() => single.publishDurable(EventSchema, [event("kept by one")]));
+      await succeeds(() => single.publishDurable(EventSchema, encoded("kept by one")));
       assert.equal(await replicas(), 1);
       await single.close();
       const bus = openBus(3);
-      await succeeds(() => bus.publishDurable(EventSchema, [event("kept by three")]));
+      await succeeds(() => bus.publishDurable(EventSchema, encoded("kept by three")));
       assert.equal(await replicas(), 3);
       const behind = openBus(1);
-      await succeeds(() => behind.publishDurable(EventSchema, [event("from a process that still asks for one")]));
+      await succeeds(() => behind.publishDurable(EventSchema, encoded("from a process that still asks for one")));
       assert.equal(await replicas(), 3);
       await behind.close();
       await servers[0]?.stop("SIGKILL");
-      await succeeds(() => bus.publishDurable(EventSchema, [event("one is lost")]));
+      await succeeds(() => bus.publishDurable(EventSchema, encoded("one is lost")));
       const seen = new Set<string>();
       await bus.subscribeDurable(EventSchema, "test", async (batch) => {
-        for (const { service } of batch) seen.add(service);
+        for (const bytes of batch) seen.add(fromBinary(EventSchema, bytes).service);
       });
       await succeeds(async () => assert.equal(seen.size, 4));
       await bus.close();

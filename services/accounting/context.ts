@@ -3,6 +3,7 @@ import type { Database } from "#chassis/database/database.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import type { AccountingConfig } from "./config.ts";
+import type { ThreadDatabase } from "./settlement-thread.ts";
 
 /** Everything accounting gets from outside. */
 export interface AccountingContext {
@@ -17,4 +18,6 @@ export interface AccountingContext {
    */
   readonly clock: () => number;
   readonly config: AccountingConfig;
+  /** How a thread of accounting's own opens the same database; undefined where settling has this thread for itself. */
+  readonly thread: ThreadDatabase | undefined;
 }

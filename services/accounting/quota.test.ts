@@ -3,10 +3,10 @@ import { after, describe, test } from "node:test";
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { LeaseRecalledSchema } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
-import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import {
   type Accounting,
+  deliver,
   lease,
   noon,
   refused,
@@ -33,7 +33,7 @@ for (const backend of backends) {
 
     function settled(owner: string, scope: string, n: number, nanoUsd: bigint) {
       const event = usage(n, accounting.time.now, scope, nanoUsd, { leaseOwner: owner });
-      return accounting.events.publishDurable(UsageRecordedSchema, [event]);
+      return deliver(accounting, [event]);
     }
 
     test("50 leases at the same time from 5 owners on 2 replicas never grant more than the budget", async () => {
@@ -210,7 +210,7 @@ for (const backend of backends) {
       await lease(accounting, "o1", limits, { nanoUsd: 100n });
       await settled("o1", limits.scope, 3, 60n);
       const late = usage(4, Date.UTC(2026, 5, 11, 23, 59, 59), limits.scope, 5n, { leaseOwner: "o1" });
-      await accounting.events.publishDurable(UsageRecordedSchema, [late]);
+      await deliver(accounting, [late]);
       assert.deepEqual(await spendOf(accounting, limits.scope), { spent: 60n, reserved: 35n });
       accounting.time.now = noon;
     });

@@ -8,7 +8,7 @@ import { createAccountingTelemetry } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createNotices } from "./notices.ts";
 import { accountingRoutes } from "./routes/index.ts";
-import { settle } from "./settlement.ts";
+import { Settler } from "./settler.ts";
 
 /** Wallets that expired longer ago than this are not brought back at a start. */
 const reviveWithinMs = 600_000;
@@ -34,15 +34,19 @@ export async function createAccountingService(context: AccountingContext): Promi
     clock,
     intervalMs: config.housekeepingMs,
   });
-  const settlement = { database, partitions, notices, telemetry, clock, timeZone: config.timeZone };
-  const unsubscribe = await events.subscribeDurable(UsageRecordedSchema, "accounting", (batch) =>
-    settle(settlement, batch),
-  );
+  const settler = new Settler({ database, partitions, clock, timeZone: config.timeZone }, context.thread, context.log);
+  const unsubscribe = await events.subscribeDurable(UsageRecordedSchema, "accounting", async (batch) => {
+    const settled = await settler.settle(batch);
+    telemetry.batchSettled(settled);
+    for (const { recordId, reason } of settled.rejected) telemetry.usageRejected(recordId, reason);
+    notices.spendChanged([...settled.scopes]);
+  });
   return {
     name: "accounting",
     implementations: accountingRoutes(context, notices, telemetry, outage),
     async close() {
       await unsubscribe();
+      await settler.close();
       await housekeeping.stop();
       outage.stop();
       notices.close();

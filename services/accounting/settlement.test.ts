@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { SpendChangedSchema, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import {
-  type Accounting,
+  deliver,
   lease,
   noon,
   recordId,
@@ -28,10 +28,6 @@ for (const backend of backends) {
       await accounting.close();
       await replica.close();
     });
-
-    function deliver(at: Accounting, events: readonly UsageRecorded[]): Promise<void> {
-      return at.events.publishDurable(UsageRecordedSchema, events);
-    }
 
     async function countRows(table: string, where = "true"): Promise<number> {
       const [row] = await accounting.database
@@ -186,17 +182,21 @@ for (const backend of backends) {
         ["settle", usage(4009, noon, scope, 1n, { settlements: [{ scope: "" }] })],
         ["twice", usage(4010, noon, scope, 1n, { settlements: [{ scope: "a" }, { scope: "a" }] })],
       ];
-      const batch = [...bad.map(([, event]) => event), good];
-      await deliver(accounting, batch);
-      await deliver(accounting, batch);
+      const garbage = Uint8Array.of(0xff, 0xff, 0xff);
+      const batch = [...bad.map(([, event]) => event), good].map((event) => toBinary(UsageRecordedSchema, event));
+      for (const _ of [1, 2]) await accounting.events.publishDurable(UsageRecordedSchema, [garbage, ...batch]);
       assert.equal((await spendOf(accounting, scope)).spent, 7n);
       const kept = await accounting.database
         .em()
         .execute("select reason, event from accounting.rejected_usage order by reason");
-      assert.equal(kept.length, bad.length);
+      assert.equal(kept.length, bad.length + 1);
       const reasons = kept.map((row) => String(row.reason)).join("\n");
       for (const [reason] of bad) assert.match(reasons, new RegExp(reason));
       const bytes = kept.find((row) => String(row.reason).includes("token count"))?.event;
+      assert.deepEqual(
+        kept.filter(({ reason }) => reason === "it is no usage record").map(({ event }) => [...Buffer.from(event)]),
+        [[...garbage]],
+      );
       assert.ok(bytes instanceof Uint8Array);
       assert.equal(fromBinary(UsageRecordedSchema, bytes).callId, "call-4007");
     });

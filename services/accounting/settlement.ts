@@ -1,7 +1,7 @@
-import { toBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#chassis/database/database.ts";
-import { type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import type { Partitions } from "./db/partitions.ts";
 import {
   type BucketChange,
@@ -13,9 +13,7 @@ import {
   writeLedgers,
 } from "./db/quota-rows.ts";
 import { insertRejected, insertSpendLogs } from "./db/spend-log-rows.ts";
-import type { AccountingTelemetry } from "./events.ts";
 import { type Ledger, ledgerAt } from "./ledger.ts";
-import type { Notices } from "./notices.ts";
 import { bucketStart } from "./rate-window.ts";
 import type { TimeZone } from "./time-zone.ts";
 import { type ReadUsage, readUsage, UnreadableUsage } from "./usage-record.ts";
@@ -24,51 +22,76 @@ import { type ReadUsage, readUsage, UnreadableUsage } from "./usage-record.ts";
 export interface SettlementContext {
   readonly database: Database;
   readonly partitions: Partitions;
-  readonly notices: Notices;
-  readonly telemetry: AccountingTelemetry;
   readonly clock: () => number;
   readonly timeZone: TimeZone;
+}
+
+/** What was done with a batch, for those who count it or have to hear of it. */
+export interface Settled {
+  /** New rows, and records whose row was there already. */
+  inserted: number;
+  repeated: number;
+  /** New rows of models without a known price. */
+  unpriced: number;
+  /** How long ago the oldest call of the new rows ended, in milliseconds. */
+  lagMs: number;
+  /** What was charged. */
+  readonly scopes: Set<string>;
+  /** Records that could not become rows, and why. */
+  readonly rejected: { readonly recordId: string; readonly reason: string }[];
 }
 
 const maxBatch = 500;
 
 /**
- * Settles usage records: inserts their rows, charges the ledgers and takes what was consumed out of the owners' wallets,
- * in one transaction per batch. A record that is there already changes nothing. Resolves when every record is a row, or
- * is kept as rejected; rejects where the database does not take them, and then the whole batch is delivered again.
+ * Settles usage records, each an encoded `UsageRecorded`: inserts their rows, charges the ledgers and takes what was consumed
+ * out of the owners' wallets, in one transaction per batch. A record that is there already changes nothing. Resolves when
+ * every record is a row, or is kept as rejected; rejects where the database does not take them, and then the whole batch is
+ * delivered again.
  */
-export async function settle(context: SettlementContext, events: readonly UsageRecorded[]): Promise<void> {
-  for (let at = 0; at < events.length; at += maxBatch) {
+export async function settle(context: SettlementContext, records: readonly Uint8Array[]): Promise<Settled> {
+  const settled: Settled = { inserted: 0, repeated: 0, unpriced: 0, lagMs: 0, scopes: new Set(), rejected: [] };
+  const run = { context, settled };
+  for (let at = 0; at < records.length; at += maxBatch) {
     const readable: UsageEvent[] = [];
-    for (const event of events.slice(at, at + maxBatch)) {
-      const usage = tryRead(event, context.clock());
-      if (usage instanceof UnreadableUsage) await reject(context, event, usage.message);
-      else readable.push({ event, usage });
+    for (const bytes of records.slice(at, at + maxBatch)) {
+      const usage = tryRead(bytes, context.clock());
+      if (usage instanceof UnreadableUsage) await reject(run, bytes, usage.recordId, usage.message);
+      else readable.push({ bytes, usage });
     }
-    if (readable.length > 0) await settleBatch(context, readable);
+    if (readable.length > 0) await settleBatch(run, readable);
   }
+  return settled;
+}
+
+interface Run {
+  readonly context: SettlementContext;
+  readonly settled: Settled;
 }
 
 interface UsageEvent {
-  readonly event: UsageRecorded;
+  readonly bytes: Uint8Array;
   readonly usage: ReadUsage;
 }
 
 /** Settles a batch; where the database refuses a value in it, its halves, until the record at fault stands alone. */
-async function settleBatch(context: SettlementContext, batch: readonly UsageEvent[]): Promise<void> {
+async function settleBatch(run: Run, batch: readonly UsageEvent[]): Promise<void> {
+  const { context } = run;
   await context.partitions.ensure(new Set(batch.map(({ usage }) => usage.day)));
   const records = batch.map(({ usage }) => usage);
   try {
     const nowMs = context.clock();
     const fresh = await context.database.transaction((em) => settleRecords(em, records, nowMs, context.timeZone));
-    report(context, records.length, fresh, nowMs);
+    note(run.settled, records.length, fresh, nowMs);
   } catch (error) {
     const [first, ...rest] = batch;
     if (first === undefined || !isBadValue(error)) throw error;
-    if (rest.length === 0) return reject(context, first.event, `the database refused it: ${sqlState(error)}`);
+    if (rest.length === 0) {
+      return reject(run, first.bytes, first.usage.recordId, `the database refused it: ${sqlState(error)}`);
+    }
     const half = Math.ceil(batch.length / 2);
-    await settleBatch(context, batch.slice(0, half));
-    await settleBatch(context, batch.slice(half));
+    await settleBatch(run, batch.slice(0, half));
+    await settleBatch(run, batch.slice(half));
   }
 }
 
@@ -141,38 +164,33 @@ function tokenCorrections(records: readonly ReadUsage[]): BucketChange[] {
   return [...sums.values()];
 }
 
-function report(context: SettlementContext, delivered: number, fresh: readonly ReadUsage[], nowMs: number): void {
-  const oldest = fresh.reduce((least, record) => Math.min(least, record.endedAtMs), nowMs);
-  context.telemetry.batchSettled({
-    inserted: fresh.length,
-    repeated: delivered - fresh.length,
-    unpriced: fresh.reduce((sum, record) => sum + (record.unpriced ? 1 : 0), 0),
-    lagMs: nowMs - oldest,
-  });
-  for (const record of fresh) context.notices.spendChanged(record.charges.map((each) => each.scope));
-}
-
-function tryRead(event: UsageRecorded, nowMs: number): ReadUsage | UnreadableUsage {
-  try {
-    return readUsage(event, nowMs);
-  } catch (error) {
-    if (error instanceof UnreadableUsage) return error;
-    return new UnreadableUsage("a field has the wrong type");
+function note(settled: Settled, delivered: number, fresh: readonly ReadUsage[], nowMs: number): void {
+  settled.inserted += fresh.length;
+  settled.repeated += delivered - fresh.length;
+  for (const { unpriced, endedAtMs, charges } of fresh) {
+    if (unpriced) settled.unpriced += 1;
+    settled.lagMs = Math.max(settled.lagMs, nowMs - endedAtMs);
+    for (const { scope } of charges) settled.scopes.add(scope);
   }
 }
 
-async function reject(context: SettlementContext, event: UsageRecorded, reason: string): Promise<void> {
-  await insertRejected(context.database.em(), event.recordId, reason, encode(event));
-  context.telemetry.usageRejected(event.recordId, reason);
-}
-
-/** The event's bytes; none where it is so malformed that it has none. */
-function encode(event: UsageRecorded): Uint8Array {
+function tryRead(bytes: Uint8Array, nowMs: number): ReadUsage | UnreadableUsage {
   try {
-    return toBinary(UsageRecordedSchema, event);
+    const event = fromBinary(UsageRecordedSchema, bytes);
+    try {
+      return readUsage(event, nowMs);
+    } catch (error) {
+      const why = error instanceof UnreadableUsage ? error.message : "a field has the wrong type";
+      return new UnreadableUsage(why, event.recordId);
+    }
   } catch {
-    return new Uint8Array();
+    return new UnreadableUsage("it is no usage record");
   }
+}
+
+async function reject({ context, settled }: Run, bytes: Uint8Array, recordId: string, reason: string): Promise<void> {
+  await insertRejected(context.database.em(), recordId, reason, bytes);
+  settled.rejected.push({ recordId, reason });
 }
 
 /** SQLSTATE classes 22 (data exception) and 23 (integrity): no retry will make the database take the value. */

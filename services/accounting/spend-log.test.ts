@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import {
   asMaster,
   asVirtual,
+  deliver,
   noon,
   recordId,
   startAccounting,
@@ -25,7 +26,7 @@ for (const backend of backends) {
     const accounting = await startAccounting(backend.url);
     after(() => accounting.close());
     const scope = `key:${keyHash}`;
-    await accounting.events.publishDurable(UsageRecordedSchema, [
+    await deliver(accounting, [
       usage(1, noon, scope, 1_500_000_000n, { endUser: "eve", teamId: "blue" }),
       usage(2, noon - dayMs, scope, 250_000_000n, {
         userId: "bob",
@@ -157,7 +158,7 @@ for (const backend of backends) {
       await assert.rejects(gone.quota.lease({ owner: "o", scopes: [{ limits: { scope: "a" } }] }), {
         code: Code.Unavailable,
       });
-      await assert.rejects(gone.events.publishDurable(UsageRecordedSchema, [usage(9, noon, "key:gone", 1n)]));
+      await assert.rejects(deliver(gone, [usage(9, noon, "key:gone", 1n)]));
       await gone.close();
     });
   });

@@ -1,11 +1,13 @@
 /** What clocks show somewhere. Local times are milliseconds, counted as if the clock were one in UTC. */
 export interface TimeZone {
+  /** As `timeZone` takes it. */
+  readonly name: string;
   toLocal(instantMs: number): number;
   /** A time that no clock shows, where clocks are put forward, is the moment they are; one shown twice is the first. */
   toInstant(localMs: number): number;
 }
 
-export const utc: TimeZone = { toLocal: (ms) => ms, toInstant: (ms) => ms };
+export const utc: TimeZone = { name: "UTC", toLocal: (ms) => ms, toInstant: (ms) => ms };
 
 /** The zone of an IANA name, `Europe/Berlin` for example. @throws RangeError where there is none. */
 export function timeZone(name: string): TimeZone {
@@ -30,6 +32,7 @@ export function timeZone(name: string): TimeZone {
   }
 
   return {
+    name,
     toLocal,
     toInstant(localMs) {
       // The offset of a day before and of a day after: one of them holds, and both do where clocks were not turned.

@@ -39,6 +39,13 @@ type RowValue = string | number | boolean | null | readonly string[] | readonly 
 /** Why a record cannot become a row. */
 export class UnreadableUsage extends Error {
   override readonly name = "UnreadableUsage";
+  /** As it stands in the record; empty where that cannot be told. */
+  readonly recordId: string;
+
+  constructor(message: string, recordId = "") {
+    super(message);
+    this.recordId = recordId;
+  }
 }
 
 const maxAgeMs = 400 * 86_400_000;

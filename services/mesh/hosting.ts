@@ -80,14 +80,17 @@ export async function hostServices(start: Start): Promise<Hosted> {
   return { router, edge: services.has("edge") ? hostEdge(start) : undefined };
 }
 
-async function hostAccounting({ file, log, telemetry, state, peers }: Start): Promise<void> {
+async function hostAccounting({ file, config, log, telemetry, state, peers }: Start): Promise<void> {
+  const database = await state.database(accountingSchema);
+  const besideCalls = config.services.has("router");
   const service = await createAccountingService({
-    database: await state.database(accountingSchema),
+    database,
     events: state.events,
     log: log.with({ service: "accounting" }),
     meter: telemetry.meter("accounting"),
     clock: Date.now,
     config: readAccountingEnv(file.env),
+    thread: besideCalls ? { ...(await state.databaseAddress()), logLevel: config.logLevel } : undefined,
   });
   peers.host(service);
 }

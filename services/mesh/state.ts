@@ -83,13 +83,18 @@ export class State {
 
   /** The same without waiting: rejects where the database does not answer now. */
   async databaseNow(options: Schema): Promise<Database> {
-    const url = this.#config.databaseUrl ?? (await this.#embed());
-    const watched = this.#config.databaseUrl !== undefined;
+    const { url, watched } = await this.databaseAddress();
     const poolSize = this.#config.databasePoolSize;
     const database = await openDatabase({ ...options, url, poolSize, watched, log: this.#log });
     if (this.#closed) await database.close();
     else this.#databases.push(database);
     return database;
+  }
+
+  /** Where the database is, and whether it is watched: a thread of this process opens it for itself. */
+  async databaseAddress(): Promise<{ readonly url: Secret; readonly watched: boolean }> {
+    const { databaseUrl } = this.#config;
+    return { url: databaseUrl ?? (await this.#embed()), watched: databaseUrl !== undefined };
   }
 
   /** Whether there is a database for whoever can do without one: a process by itself embeds none for that. */

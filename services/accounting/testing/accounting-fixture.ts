@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, ConnectError } from "@connectrpc/connect";
 import { createNoopMeter } from "@opentelemetry/api";
@@ -66,7 +66,7 @@ export async function startAccounting(url: Secret, time: { now: number } = { now
   const database = await openDatabase({ url, log, ...accountingSchema });
   const events = createInProcessBus(log);
   const config = { ...readEnv({}), noticeIntervalMs: 5 };
-  const context = { database, events, log, meter: createNoopMeter(), clock: () => time.now, config };
+  const context = { database, events, log, meter: createNoopMeter(), clock: () => time.now, config, thread: undefined };
   const service = await createAccountingService(context);
   const [quotaCode, spendCode] = service.implementations;
   if (quotaCode === undefined || spendCode === undefined) throw new Error("accounting serves two services");
@@ -146,6 +146,14 @@ export async function refused(
 type Fields<T> = Exclude<T, { $typeName: string }>;
 export type UsageInit = Fields<MessageInitShape<typeof UsageRecordedSchema>>;
 export type SettlementInit = Fields<MessageInitShape<typeof SettlementSchema>>;
+
+/** Delivers usage records as the bus does. */
+export function deliver({ events }: Pick<Accounting, "events">, records: readonly UsageRecorded[]): Promise<void> {
+  return events.publishDurable(
+    UsageRecordedSchema,
+    records.map((record) => toBinary(UsageRecordedSchema, record)),
+  );
+}
 
 /** The id of record `n` that was minted at a moment. */
 export function recordId(ms: number, n: number): string {

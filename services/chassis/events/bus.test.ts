@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { startTestNats, type TestNats } from "#chassis/testing/nats.ts";
 import { HealthCheckRequestSchema as EventSchema } from "#gen/grpc/health/v1/health_pb.ts";
 import { createLogger } from "../log.ts";
@@ -14,6 +14,8 @@ const nats: TestNats | undefined = await startTestNats();
 after(() => nats?.stop());
 
 const event = (service: string) => create(EventSchema, { service });
+const encoded = (...services: string[]) => services.map((service) => toBinary(EventSchema, event(service)));
+const decoded = (batch: readonly Uint8Array[]) => batch.map((bytes) => fromBinary(EventSchema, bytes).service);
 
 const kinds: [string, () => EventBus][] = [["in process", () => createInProcessBus(log)]];
 if (nats !== undefined) {
@@ -52,11 +54,11 @@ for (const [kind, createBus] of kinds) {
       let failures = 1;
       const stop = await bus.subscribeDurable(EventSchema, "test", async (batch) => {
         if (failures-- > 0) throw new Error("not now");
-        seen.push(...batch.map(({ service }) => service));
+        seen.push(...decoded(batch));
       });
       // In process the publisher sees the failure and repeats; over NATS the server repeats.
-      await bus.publishDurable(EventSchema, [event("1"), event("2")]).catch(async () => {
-        await bus.publishDurable(EventSchema, [event("1"), event("2")]);
+      await bus.publishDurable(EventSchema, encoded("1", "2")).catch(async () => {
+        await bus.publishDurable(EventSchema, encoded("1", "2"));
       });
       await until(() => seen.length >= 2);
       assert.deepEqual([...new Set(seen)].sort(), ["1", "2"]);
@@ -70,16 +72,16 @@ if (nats !== undefined) {
   test("NATS: durable events wait for a consumer, survive a restart, and publishing fails while it is down", async () => {
     const bus = new NatsBus({ url: server.url, token: undefined, name: "test", log });
     await until(() => bus.connected);
-    await bus.publishDurable(EventSchema, [event("before")]);
+    await bus.publishDurable(EventSchema, encoded("before"));
     await server.down();
     await until(() => !bus.connected);
-    await assert.rejects(bus.publishDurable(EventSchema, [event("lost")]));
+    await assert.rejects(bus.publishDurable(EventSchema, encoded("lost")));
     await server.restart();
     await until(() => bus.connected);
-    await bus.publishDurable(EventSchema, [event("after")]);
+    await bus.publishDurable(EventSchema, encoded("after"));
     const seen = new Set<string>();
     const stop = await bus.subscribeDurable(EventSchema, "test", async (batch) => {
-      for (const { service } of batch) seen.add(service);
+      for (const service of decoded(batch)) seen.add(service);
     });
     await until(() => seen.size === 2);
     assert.deepEqual([...seen].sort(), ["after", "before"]);

@@ -3,6 +3,8 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 /** Stops a subscription; resolves when the handler runs no more. */
 export type Unsubscribe = () => Promise<void>;
 
+export type DurableHandler = (batch: readonly Uint8Array[]) => Promise<void>;
+
 /**
  * Events between services. The subject is the message's `typeName`; it is never typed as a string.
  *
@@ -16,19 +18,16 @@ export interface EventBus {
   /** Receives broadcasts. A handler that throws is logged; others still run. */
   subscribe<S extends DescMessage>(schema: S, handler: (message: MessageShape<S>) => void): Unsubscribe;
   /**
-   * Resolves when every message is stored durably (or, in process, handled). Rejects when one is not; the caller then
-   * sends all of them again: consumers are idempotent.
+   * Takes messages of a type, encoded: who keeps them until they are sent keeps them as bytes. Resolves when every message
+   * is stored durably (or, in process, handled). Rejects when one is not; the caller then sends all of them again:
+   * consumers are idempotent.
    */
-  publishDurable<S extends DescMessage>(schema: S, messages: readonly MessageShape<S>[]): Promise<void>;
+  publishDurable(schema: DescMessage, messages: readonly Uint8Array[]): Promise<void>;
   /**
-   * Receives durable events in batches. A batch is acknowledged when the handler resolves, and delivered again, after a
-   * pause, when it rejects.
+   * Receives durable events in batches, encoded as they were sent: what cannot be read is the handler's to keep. A batch is
+   * acknowledged when the handler resolves, and delivered again, after a pause, when it rejects.
    */
-  subscribeDurable<S extends DescMessage>(
-    schema: S,
-    group: string,
-    handler: (batch: readonly MessageShape<S>[]) => Promise<void>,
-  ): Promise<Unsubscribe>;
+  subscribeDurable(schema: DescMessage, group: string, handler: DurableHandler): Promise<Unsubscribe>;
   /** Whether the bus can deliver now. */
   readonly connected: boolean;
   close(): Promise<void>;

@@ -1,53 +1,43 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
-import { sizeDelimitedEncode, sizeDelimitedPeek } from "@bufbuild/protobuf/wire";
+import { BinaryWriter, sizeDelimitedPeek } from "@bufbuild/protobuf/wire";
 
 /** The header of a message that holds several events, and its value: each stands behind its length, as a varint. */
 export const packHeader = { name: "Sluice-Pack", value: "size-delimited" } as const;
 
 /** A pack is closed at this size. Servers refuse messages above one megabyte by default. */
 const packBytes = 64 * 1024;
+/** A length takes no more. */
+const longestLength = 5;
 
 /**
- * Joins events into packs: acknowledging a message costs both ends and the server far more than the event in it. An event
- * that is large by itself gets a pack of its own.
+ * Joins encoded events into packs: acknowledging a message costs both ends and the server far more than the event in it.
+ * An event that is large by itself gets a pack of its own.
  */
-export function packEvents<S extends DescMessage>(schema: S, events: readonly MessageShape<S>[]): Uint8Array[] {
+export function packEvents(events: readonly Uint8Array[]): Uint8Array[] {
   const packs: Uint8Array[] = [];
-  let open: Uint8Array[] = [];
+  const writer = new BinaryWriter();
   let size = 0;
-  const close = () => {
-    if (open.length > 0) packs.push(Buffer.concat(open, size));
-    open = [];
-    size = 0;
-  };
   for (const event of events) {
-    const bytes = sizeDelimitedEncode(schema, event);
-    if (size + bytes.length > packBytes) close();
-    open.push(bytes);
-    size += bytes.length;
+    if (size > 0 && size + event.length + longestLength > packBytes) {
+      packs.push(writer.finish());
+      size = 0;
+    }
+    writer.bytes(event);
+    size += event.length + longestLength;
   }
-  close();
+  if (size > 0) packs.push(writer.finish());
   return packs;
 }
 
-/** The events of a pack. One that cannot be read is told and left out; so is all that follows a wrong length. */
-export function unpackEvents<S extends DescMessage>(
-  schema: S,
-  pack: Uint8Array,
-  onUnreadable: (error: unknown) => void,
-): MessageShape<S>[] {
-  const events: MessageShape<S>[] = [];
+/** The events of a pack, which still share its bytes. A wrong length is told, and all that follows it is left out. */
+export function unpackEvents(pack: Uint8Array, onUnreadable: (error: unknown) => void): Uint8Array[] {
+  const events: Uint8Array[] = [];
   for (let rest = pack; rest.length > 0; ) {
     const { size, offset } = sizeDelimitedPeek(rest);
     if (size === null || offset === null || offset + size > rest.length) {
       onUnreadable(new Error("the pack is cut short"));
       return events;
     }
-    try {
-      events.push(fromBinary(schema, rest.subarray(offset, offset + size)));
-    } catch (error) {
-      onUnreadable(error);
-    }
+    events.push(rest.subarray(offset, offset + size));
     rest = rest.subarray(offset + size);
   }
   return events;

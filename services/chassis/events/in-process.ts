@@ -1,9 +1,7 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { errorText, type Logger } from "../log.ts";
-import type { EventBus } from "./bus.ts";
+import type { DurableHandler, EventBus } from "./bus.ts";
 
 type Handler = (message: never) => void;
-type BatchHandler = (batch: readonly never[]) => Promise<void>;
 
 /**
  * The bus of a mesh that is one process. A durable event is handled before `publishDurable` resolves, so durability is
@@ -11,7 +9,7 @@ type BatchHandler = (batch: readonly never[]) => Promise<void>;
  */
 export function createInProcessBus(log: Logger): EventBus {
   const handlers = new Map<string, Set<Handler>>();
-  const groups = new Map<string, Map<string, BatchHandler>>();
+  const groups = new Map<string, Map<string, DurableHandler>>();
 
   return {
     connected: true,
@@ -33,13 +31,13 @@ export function createInProcessBus(log: Logger): EventBus {
     async publishDurable(schema, messages) {
       const consumers = [...(groups.get(schema.typeName)?.values() ?? [])];
       if (consumers.length === 0) throw new Error(`nobody consumes ${schema.typeName}`);
-      await Promise.all(consumers.map((handle) => handle(messages as readonly never[])));
+      await Promise.all(consumers.map((handle) => handle(messages)));
     },
     async subscribeDurable(schema, group, handler) {
-      const consumers = groups.get(schema.typeName) ?? new Map();
+      const consumers = groups.get(schema.typeName) ?? new Map<string, DurableHandler>();
       if (consumers.has(group)) throw new Error(`group ${group} consumes ${schema.typeName} already`);
       const tracked = trackRunning(handler);
-      groups.set(schema.typeName, consumers.set(group, tracked.handle as BatchHandler));
+      groups.set(schema.typeName, consumers.set(group, tracked.handle));
       return async () => {
         consumers.delete(group);
         await tracked.idle();
@@ -53,10 +51,10 @@ export function createInProcessBus(log: Logger): EventBus {
 }
 
 /** Remembers running batches, so that an unsubscriber can wait for them. */
-function trackRunning<S extends DescMessage>(handler: (batch: readonly MessageShape<S>[]) => Promise<void>) {
+function trackRunning(handler: DurableHandler) {
   const running = new Set<Promise<void>>();
   return {
-    handle: async (batch: readonly MessageShape<S>[]) => {
+    handle: async (batch: readonly Uint8Array[]) => {
       const run = handler(batch).finally(() => running.delete(run));
       running.add(run);
       await run;

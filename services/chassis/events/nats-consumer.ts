@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import {
   AckPolicy,
   type ConsumerMessages,
@@ -9,13 +9,13 @@ import {
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
-import type { Unsubscribe } from "./bus.ts";
+import type { DurableHandler, Unsubscribe } from "./bus.ts";
 import { packHeader, unpackEvents } from "./event-pack.ts";
 
-export interface DurableConsumer<S extends DescMessage> {
-  readonly schema: S;
+export interface DurableConsumer {
+  readonly schema: DescMessage;
   readonly group: string;
-  readonly handler: (batch: readonly MessageShape<S>[]) => Promise<void>;
+  readonly handler: DurableHandler;
   readonly log: Logger;
 }
 
@@ -35,8 +35,8 @@ export function streamName(schema: DescMessage): string {
  * Consumes a work queue until it is told to stop, through reconnections and a server that lost its streams. Resolves at
  * once; `connect` is asked again for every new start and gives undefined when the bus closes.
  */
-export async function consumeDurable<S extends DescMessage>(
-  consumer: DurableConsumer<S>,
+export async function consumeDurable(
+  consumer: DurableConsumer,
   closing: AbortSignal,
   connect: () => Promise<NatsConnection | undefined>,
 ): Promise<Unsubscribe> {
@@ -63,11 +63,7 @@ export async function consumeDurable<S extends DescMessage>(
   }
 }
 
-async function consumeOnce<S extends DescMessage>(
-  consumer: DurableConsumer<S>,
-  connection: NatsConnection,
-  signal: AbortSignal,
-): Promise<void> {
+async function consumeOnce(consumer: DurableConsumer, connection: NatsConnection, signal: AbortSignal): Promise<void> {
   const stream = streamName(consumer.schema);
   const manager = await jetstreamManager(connection, { timeout: 5000 });
   await manager.consumers.add(stream, {
@@ -97,14 +93,14 @@ async function consumeOnce<S extends DescMessage>(
 }
 
 /** A message and the events in it. */
-interface Received<S extends DescMessage> {
+interface Received {
   readonly message: JsMsg;
-  readonly events: readonly MessageShape<S>[];
+  readonly events: readonly Uint8Array[];
 }
 
 /** Hands events on in batches, one batch at a time: what arrives while one is handled becomes the next. */
-function createBatcher<S extends DescMessage>(consumer: DurableConsumer<S>) {
-  const pending: Received<S>[] = [];
+function createBatcher(consumer: DurableConsumer) {
+  const pending: Received[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
@@ -131,10 +127,7 @@ function createBatcher<S extends DescMessage>(consumer: DurableConsumer<S>) {
   };
 }
 
-async function handle<S extends DescMessage>(
-  consumer: DurableConsumer<S>,
-  batch: readonly Received<S>[],
-): Promise<void> {
+async function handle(consumer: DurableConsumer, batch: readonly Received[]): Promise<void> {
   const events = batch.flatMap((received) => received.events);
   try {
     if (events.length > 0) await consumer.handler(events);
@@ -149,15 +142,10 @@ async function handle<S extends DescMessage>(
   }
 }
 
-/** The events of a message: one, or a pack. What cannot be read is dropped: no delivery would make it readable. */
-function read<S extends DescMessage>({ schema, log }: DurableConsumer<S>, message: JsMsg): MessageShape<S>[] {
-  const drop = (error: unknown) =>
-    log.error("unreadable event dropped", { event: schema.typeName, error: errorText(error) });
-  if (message.headers?.get(packHeader.name) === packHeader.value) return unpackEvents(schema, message.data, drop);
-  try {
-    return [fromBinary(schema, message.data)];
-  } catch (error) {
-    drop(error);
-    return [];
-  }
+/** The events of a message: one, or a pack. What a pack cut short does not tell is dropped: no delivery would mend it. */
+function read({ schema, log }: DurableConsumer, message: JsMsg): Uint8Array[] {
+  if (message.headers?.get(packHeader.name) !== packHeader.value) return [message.data];
+  return unpackEvents(message.data, (error) =>
+    log.error("unreadable event dropped", { event: schema.typeName, error: errorText(error) }),
+  );
 }

@@ -3,7 +3,7 @@ import { JetStreamApiError, jetstream, jetstreamManager, RetentionPolicy, Storag
 import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
-import type { EventBus, Unsubscribe } from "./bus.ts";
+import type { DurableHandler, EventBus, Unsubscribe } from "./bus.ts";
 import { packEvents, packHeader } from "./event-pack.ts";
 import { consumeDurable, streamName } from "./nats-consumer.ts";
 
@@ -66,14 +66,14 @@ export class NatsBus implements EventBus {
     };
   }
 
-  async publishDurable<S extends DescMessage>(schema: S, messages: readonly MessageShape<S>[]): Promise<void> {
+  async publishDurable(schema: DescMessage, messages: readonly Uint8Array[]): Promise<void> {
     if (this.#connection === undefined || !this.connected) throw new Error("NATS is not connected");
     await this.#ensureStream(this.#connection, schema);
     const client = jetstream(this.#connection, { timeout: 5000 });
     const packed = headers();
     packed.set(packHeader.name, packHeader.value);
     try {
-      const packs = packEvents(schema, messages);
+      const packs = packEvents(messages);
       await Promise.all(packs.map((pack) => client.publish(schema.typeName, pack, { headers: packed })));
     } catch (error) {
       this.#streams.delete(schema.typeName);
@@ -81,11 +81,7 @@ export class NatsBus implements EventBus {
     }
   }
 
-  async subscribeDurable<S extends DescMessage>(
-    schema: S,
-    group: string,
-    handler: (batch: readonly MessageShape<S>[]) => Promise<void>,
-  ): Promise<Unsubscribe> {
+  async subscribeDurable(schema: DescMessage, group: string, handler: DurableHandler): Promise<Unsubscribe> {
     return consumeDurable({ schema, group, handler, log: this.#log }, this.#closing.signal, async () => {
       const connection = await this.#connecting;
       if (connection === undefined) return undefined;

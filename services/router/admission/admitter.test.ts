@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { findGatewayError } from "#chassis/errors.ts";
 import { createInProcessBus } from "#chassis/events/in-process.ts";
@@ -43,7 +43,9 @@ async function start(context: TestContext, { config = {}, disk = { full: false }
   const clock = () => time.now;
   const ledger = new QuotaLedger(clock);
   const bus = createInProcessBus(log);
-  await bus.subscribeDurable(UsageRecordedSchema, "accounting", async (batch) => ledger.settle(batch));
+  await bus.subscribeDurable(UsageRecordedSchema, "accounting", async (batch) =>
+    ledger.settle(batch.map((bytes) => fromBinary(UsageRecordedSchema, bytes))),
+  );
   const owner = crypto.randomUUID();
   const write: NonNullable<ConstructorParameters<typeof Journal>[0]["write"]> = (...args) => {
     if (disk.full) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });

@@ -1,17 +1,20 @@
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
 import { LeaseRecalledSchema, type QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
-import { type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { type Settlement, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
+import { ProtoWriter } from "../journal/proto-writer.ts";
+import { encodeUsageRecord } from "../journal/record-encoding.ts";
 import type { OpenCall } from "../journal/segment.ts";
 import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
@@ -66,6 +69,7 @@ export class WalletAdmitter implements Admitter {
   readonly #events: AdmissionEvents;
   readonly #journal: Journal;
   readonly #newRecordId = createRecordIds();
+  readonly #writer = new ProtoWriter(4096);
   readonly #book: WalletBook;
   readonly #queues: LeaseQueues;
   readonly #relay: Relay;
@@ -92,7 +96,7 @@ export class WalletAdmitter implements Admitter {
       events,
       intervalMs: config.relayIntervalMs,
       memory: config.relayMemory,
-      onAcked: (records) => this.#book.acked(records),
+      onAcked: (scopes) => this.#book.acked(scopes),
     });
     this.#unobserve = observeAdmission(options.meter, {
       unsentRecords: () => this.#relay.unsent,
@@ -178,15 +182,16 @@ export class WalletAdmitter implements Admitter {
       const now = this.#options.clock();
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
+      const encoded = encodeUsageRecord(this.#writer, record);
       let position: JournalPosition | undefined;
       try {
-        position = this.#journal.end(call, record);
+        position = this.#journal.end(call, encoded);
         await this.#journal.flushed();
       } catch (error) {
         position = undefined;
         this.#events.endNotJournalled(record.recordId, error);
       }
-      this.#relay.push(record, call, position);
+      this.#relay.push({ encoded, scopes: record.settlements.map(scopeOf) }, call, position);
       this.#inFlight -= 1;
     },
     voided: (call, hold) => {
@@ -207,7 +212,7 @@ export class WalletAdmitter implements Admitter {
     return {
       folder: journalDir,
       owner,
-      publish: (records) => events.publishDurable(UsageRecordedSchema, records),
+      publish: (records) => events.publishDurable(UsageRecordedSchema, records.map(encodeRecord)),
       releaseWallets: async (dead) => {
         await quota.release({ owner: dead, all: true }, { timeoutMs: accountingTimeoutMs });
       },
@@ -270,6 +275,14 @@ class AdmittedCall implements Admission {
     this.#ended = true;
     return first;
   }
+}
+
+function scopeOf({ scope }: Settlement): string {
+  return scope;
+}
+
+function encodeRecord(record: UsageRecorded): Uint8Array {
+  return toBinary(UsageRecordedSchema, record);
 }
 
 function shuttingDown(): ConnectError {

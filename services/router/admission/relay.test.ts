@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { createLogger } from "#chassis/log.ts";
-import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { recordIdOf } from "../journal/frame.ts";
 import { Journal } from "../journal/journal.ts";
 import { begunRecord, endedRecord, journalFolder, readLeft } from "../journal/testing/records.ts";
 import { Relay } from "./relay.ts";
@@ -15,24 +15,24 @@ function start(context: TestContext, memory: number) {
   const owner = crypto.randomUUID();
   const journal = new Journal({ folder, owner, log, segmentBytes: 20_000 });
   const bus = { down: false, batches: [] as number[], sent: [] as string[], running: 0 };
-  const acked: UsageRecorded[] = [];
+  const acked: (readonly string[])[] = [];
   const relay = new Relay({
     journal,
     bus: {
-      async publishDurable<S extends DescMessage>(_: S, messages: readonly MessageShape<S>[]) {
+      async publishDurable(_: DescMessage, messages: readonly Uint8Array[]) {
         bus.running += 1;
         assert.equal(bus.running, 1, "one batch at a time");
         await new Promise((resolve) => setImmediate(resolve));
         bus.running -= 1;
         if (bus.down) throw new Error("down");
         bus.batches.push(messages.length);
-        for (const message of messages) if ("recordId" in message) bus.sent.push(String(message.recordId));
+        for (const message of messages) bus.sent.push(recordIdOf(Buffer.from(message)));
       },
     },
     events: { relayed: () => undefined, relayFailed: () => undefined },
     intervalMs: 1,
     memory,
-    onAcked: (records) => acked.push(...records),
+    onAcked: (scopes) => acked.push(...scopes),
   });
   context.after(() => {
     relay.close();
@@ -40,9 +40,10 @@ function start(context: TestContext, memory: number) {
   });
   const end = (count: number) =>
     Array.from({ length: count }, () => {
-      const record = endedRecord(begunRecord());
+      const record = begunRecord();
+      const encoded = endedRecord(record);
       const call = journal.begin(record);
-      relay.push(record, call, journal.end(call, record));
+      relay.push({ encoded, scopes: ["key:a"] }, call, journal.end(call, encoded));
       return record.recordId;
     });
   return { path: `${folder}/${owner}`, journal, relay, bus, acked, end };
@@ -54,8 +55,8 @@ test("records go out in order, in bounded batches, and are acknowledged", async 
   assert.ok(await relay.flush(2000));
   assert.deepEqual(bus.sent, ids);
   assert.deepEqual(
-    acked.map(({ recordId }) => recordId),
-    ids,
+    acked,
+    ids.map(() => ["key:a"]),
   );
   assert.ok(Math.max(...bus.batches) <= 500);
   assert.equal((await readLeft(path, log)).size, 0);
@@ -85,7 +86,7 @@ test("a record that only memory has is sent like the others", async (context) =>
   end(5);
   const record = begunRecord();
   const call = journal.begin(record);
-  relay.push(record, call, undefined);
+  relay.push({ encoded: endedRecord(record), scopes: ["key:a"] }, call, undefined);
   bus.down = false;
   await eventually(() => relay.unsent === 0, "all sent");
   assert.equal(bus.sent.length, 6);

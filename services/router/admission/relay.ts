@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { EventBus } from "#chassis/events/bus.ts";
-import { type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { frameType, readFrames, segmentMagic } from "../journal/frame.ts";
+import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { frameType, readFrames, recordIdOf, segmentMagic } from "../journal/frame.ts";
 import type { Journal, JournalPosition } from "../journal/journal.ts";
 import type { OpenCall, Segment } from "../journal/segment.ts";
 import type { AdmissionEvents } from "./events.ts";
@@ -15,13 +15,19 @@ export interface RelayOptions {
   readonly intervalMs: number;
   /** How many records wait in memory. */
   readonly memory: number;
-  /** Called with records that the bus has. */
-  readonly onAcked: (records: readonly UsageRecorded[]) => void;
+  /** Called with the scopes of every record that the bus has. */
+  readonly onAcked: (scopes: readonly (readonly string[])[]) => void;
+}
+
+/** A record of a call that ended. As bytes it weighs less than as an object with its parts, of which thousands may wait. */
+export interface EndedRecord {
+  readonly encoded: Buffer;
+  /** What the call is charged to. */
+  readonly scopes: readonly string[];
 }
 
 /** A record on its way, and the segment that its `end` is in: undefined where only memory has it. */
-interface Item {
-  readonly record: UsageRecorded;
+interface Item extends EndedRecord {
   readonly call: OpenCall | undefined;
   readonly segment: Segment | undefined;
 }
@@ -60,11 +66,11 @@ export class Relay {
   }
 
   /** Takes a record over. `position` is that of its `end` in the journal, undefined where the journal refused it. */
-  push(record: UsageRecorded, call: OpenCall, position: JournalPosition | undefined): void {
-    if (position === undefined) this.#memory.push({ record, call, segment: undefined });
+  push({ encoded, scopes }: EndedRecord, call: OpenCall, position: JournalPosition | undefined): void {
+    if (position === undefined) this.#memory.push({ encoded, scopes, call, segment: undefined });
     else if (this.#behind !== undefined) this.#behind.count += 1;
     else if (this.#memory.length >= this.#options.memory) this.#behind = { position, count: 1 };
-    else this.#memory.push({ record, call: undefined, segment: position.segment });
+    else this.#memory.push({ encoded, scopes, call: undefined, segment: position.segment });
     if (this.unsent === batchSize && this.#failures === 0) this.#unschedule();
     this.#schedule();
   }
@@ -125,22 +131,19 @@ export class Relay {
   }
 
   async #sendBatch(batch: readonly Item[]): Promise<void> {
-    const records = batch.map(({ record }) => record);
+    const records = batch.map(({ encoded }) => encoded);
     await withTimeout(this.#options.bus.publishDurable(UsageRecordedSchema, records), publishTimeoutMs);
     this.#memory = this.#memory.slice(batch.length);
     if (!this.#closed) this.#acknowledge(batch, records);
     this.#options.events.relayed(batch.length);
-    this.#options.onAcked(records);
+    this.#options.onAcked(batch.map(({ scopes }) => scopes));
   }
 
-  #acknowledge(batch: readonly Item[], records: readonly UsageRecorded[]): void {
+  #acknowledge(batch: readonly Item[], records: readonly Buffer[]): void {
     const { journal } = this.#options;
     for (const { call } of batch) if (call !== undefined) journal.forget(call);
     const segments = batch.flatMap(({ segment }) => segment ?? []);
-    journal.acked(
-      records.map(({ recordId }) => recordId),
-      segments,
-    );
+    journal.acked(records.map(recordIdOf), segments);
   }
 
   /** Takes the next batch of `end` frames from the journal into memory. */
@@ -179,7 +182,9 @@ function readEnds({ segment, offset }: JournalPosition, limit: number, items: It
       if (items.length >= limit) break;
       end = frame.end;
       if (frame.type !== frameType.end) continue;
-      items.push({ record: fromBinary(UsageRecordedSchema, frame.payload), call: undefined, segment });
+      const { settlements } = fromBinary(UsageRecordedSchema, frame.payload);
+      const scopes = settlements.map(({ scope }) => scope);
+      items.push({ encoded: frame.payload, scopes, call: undefined, segment });
     }
     return end === 0 ? undefined : offset + end;
   } finally {

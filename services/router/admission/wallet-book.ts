@@ -1,6 +1,5 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Grant, QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
-import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import type { ScopeLimits } from "#gen/sluice/inference/v1/limits_pb.ts";
 import type { AdmissionEvents } from "./events.ts";
 import { type Return, Wallet } from "./wallet.ts";
@@ -79,10 +78,10 @@ export class WalletBook {
     return grants;
   }
 
-  /** Notes that the bus has these records: their leases need not live for them any longer. */
-  acked(records: readonly UsageRecorded[]): void {
-    for (const { settlements } of records) {
-      for (const { scope } of settlements) {
+  /** Notes that the bus has records with these scopes: their leases need not live for them any longer. */
+  acked(records: readonly (readonly string[])[]): void {
+    for (const scopes of records) {
+      for (const scope of scopes) {
         const wallet = this.#wallets.get(scope);
         if (wallet === undefined || wallet.unacked === 0) continue;
         wallet.unacked -= 1;

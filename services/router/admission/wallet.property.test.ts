@@ -77,7 +77,7 @@ class World {
   settle(): void {
     for (const { record, router } of this.#unsettled.splice(0)) {
       this.ledger.settle([record, record]);
-      this.routers[router]?.book.acked([record]);
+      this.routers[router]?.book.acked([record.settlements.map(({ scope }) => scope)]);
     }
   }
 

@@ -96,16 +96,20 @@ export class Journal {
 
   /** Takes a call that starts. Throws where it takes none; it may be made once `flushed()` has resolved. */
   begin(record: UsageRecorded): OpenCall {
-    const frame = this.#appendRecord(frameType.begin, record);
+    const at = this.#open();
+    writeUsageRecord(this.#writer, record);
+    const frame = this.#seal(frameType.begin, at);
     const call = { recordId: record.recordId, ...frame };
     call.segment.open.add(call);
     this.#group.begun.push(call);
     return call;
   }
 
-  /** Takes how a call ended. Where that throws or `flushed()` rejects, its `begin` stays until `forget`. */
-  end(call: OpenCall, record: UsageRecorded): JournalPosition {
-    const frame = this.#appendRecord(frameType.end, record);
+  /** Takes how a call ended, encoded. Where that throws or `flushed()` rejects, its `begin` stays until `forget`. */
+  end(call: OpenCall, record: Uint8Array): JournalPosition {
+    const at = this.#open();
+    this.#writer.raw(record);
+    const frame = this.#seal(frameType.end, at);
     call.segment.open.delete(call);
     frame.segment.unacked += 1;
     this.#group.ended.push({ call, segment: frame.segment });
@@ -172,12 +176,6 @@ export class Journal {
     for (const segment of this.#segments) segment.close();
     if (empty) removeOwnerFolder(this.#options.folder, this.#options.owner);
     this.#lock.release();
-  }
-
-  #appendRecord(type: FrameType, record: UsageRecorded): Frame {
-    const at = this.#open();
-    writeUsageRecord(this.#writer, record);
-    return this.#seal(type, at);
   }
 
   /** Begins a frame behind those that wait. Returns where it begins in the writer. */

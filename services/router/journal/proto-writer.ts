@@ -77,6 +77,13 @@ export class ProtoWriter {
     this.at += this.bytes.write(value, this.at, "latin1");
   }
 
+  /** Bytes that are encoded already. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
   #text(field: number, value: string): void {
     const length = Buffer.byteLength(value);
     this.#reserve(length + 20);

@@ -38,6 +38,13 @@ export function writeUsageRecord(to: ProtoWriter, record: UsageRecorded): void {
   to.uint(26, record.attemptedFallbacks);
 }
 
+/** The same in a Buffer of its own. `through` is only a place to write in. */
+export function encodeUsageRecord(through: ProtoWriter, record: UsageRecorded): Buffer {
+  through.at = 0;
+  writeUsageRecord(through, record);
+  return Buffer.from(through.bytes.subarray(0, through.at));
+}
+
 function writeUsage(to: ProtoWriter, field: number, usage: Usage | undefined): void {
   if (usage === undefined) return;
   const mark = to.open(field);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { uuidv7 } from "uuidv7";
 import type { Logger } from "#chassis/log.ts";
 import { type UsageRecorded, UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
@@ -24,9 +24,9 @@ export function begunRecord(): UsageRecorded {
   });
 }
 
-/** The same call, ended. */
-export function endedRecord(begun: UsageRecorded): UsageRecorded {
-  return { ...begun, status: UsageStatus.SUCCESS };
+/** The same call, ended, as the journal takes it. */
+export function endedRecord(begun: UsageRecorded): Buffer {
+  return Buffer.from(toBinary(UsageRecordedSchema, { ...begun, status: UsageStatus.SUCCESS }));
 }
 
 /** Everything that a dead process left, by record id. */

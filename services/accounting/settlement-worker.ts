@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { giveWayToCalls } from "#chassis/background-thread.ts";
 import { connectDatabase } from "#chassis/database/database.ts";
 import { unpackEvents } from "#chassis/events/event-pack.ts";
 import { createLogger, errorText } from "#chassis/log.ts";
@@ -12,6 +13,7 @@ import { timeZone } from "./time-zone.ts";
 /** The thread that settles. The main thread starts and ends it. */
 const { url, watched, logLevel, timeZone: zone }: SettlementWorkerData = workerData;
 
+giveWayToCalls();
 const log = createLogger(logLevel).with({ service: "accounting" });
 const database = await connectDatabase({ ...accountingSchema, url: new Secret(url), watched, poolSize: 2, log });
 const context = { database, partitions: createPartitions(database), clock: Date.now, timeZone: timeZone(zone) };

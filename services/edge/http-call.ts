@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Slotted } from "#chassis/slots.ts";
 import { readCallId } from "./call-id.ts";
 import { type Dialect, errorAnswer } from "./error-body.ts";
 import type { EdgeEvents } from "./events.ts";
@@ -20,7 +21,8 @@ const maxDiscardMs = 2_000;
 const joinedBodyBytes = 64 * 1024;
 
 /** One HTTP request and the answer to it. */
-export class HttpCall {
+export class HttpCall implements Slotted {
+  slot = -1;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly path: string;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HostedService } from "#chassis/service.ts";
+import { Slots } from "#chassis/slots.ts";
 import { PrincipalChangedSchema } from "#gen/sluice/auth/v1/principal_pb.ts";
 import type { EdgeContext } from "./context.ts";
 import { createCors } from "./cors.ts";
@@ -79,7 +80,7 @@ function ignore(): void {}
 
 /** The calls that run. */
 class InFlight {
-  readonly #calls = new Set<HttpCall>();
+  readonly #calls = new Slots<HttpCall>();
   #whenEmpty: (() => void) | undefined;
 
   get draining(): boolean {
@@ -101,7 +102,7 @@ class InFlight {
     this.#whenEmpty = resolve;
     if (this.#calls.size === 0) return;
     const timer = setTimeout(() => {
-      for (const call of this.#calls) call.response.destroy();
+      for (const call of [...this.#calls]) call.response.destroy();
     }, limitMs);
     await promise;
     clearTimeout(timer);

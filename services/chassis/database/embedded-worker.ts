@@ -1,12 +1,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { giveWayToCalls } from "#chassis/background-thread.ts";
 import type { EmbeddedWorkerData } from "#chassis/database/embedded.ts";
 import { SyncedFiles, syncedParams, syncTree } from "#chassis/database/synced-files.ts";
 
 /** The thread that the embedded database runs in. The main thread ends it. */
 const { dataDir, socketPath, fsync }: EmbeddedWorkerData = workerData;
 
+giveWayToCalls();
 const params = [...PGlite.defaultStartParams, "-c", "shared_buffers=32MB", "-c", "max_wal_size=128MB"];
 // Later parameters win, also over the `-F` among PGlite's own.
 const database = fsync

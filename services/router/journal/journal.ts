@@ -99,7 +99,7 @@ export class Journal {
     const at = this.#open();
     writeUsageRecord(this.#writer, record);
     const frame = this.#seal(frameType.begin, at);
-    const call = { recordId: record.recordId, ...frame };
+    const call = { recordId: record.recordId, slot: -1, ...frame };
     call.segment.open.add(call);
     this.#group.begun.push(call);
     return call;

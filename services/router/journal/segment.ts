@@ -1,5 +1,6 @@
 import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Slots, type Slotted } from "#chassis/slots.ts";
 import { segmentMagic } from "./frame.ts";
 
 /** Writes bytes at a place of a file, as `writeSync` does; tests replace it to fill the disk. */
@@ -12,7 +13,7 @@ export function segmentName(number: number): string {
 export const segmentPattern = /^\d{8,}\.journal$/;
 
 /** A `begin` frame whose call has not ended. */
-export interface OpenCall {
+export interface OpenCall extends Slotted {
   readonly recordId: string;
   segment: Segment;
   offset: number;
@@ -24,7 +25,7 @@ export class Segment {
   readonly number: number;
   readonly path: string;
   /** Calls whose `begin` stands here and that have not ended. */
-  readonly open = new Set<OpenCall>();
+  readonly open = new Slots<OpenCall>();
   /** How many `end` frames here are not acknowledged. */
   unacked = 0;
   size = 0;

@@ -1,5 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
-import { sizeDelimitedEncode, sizeDelimitedPeek } from "@bufbuild/protobuf/wire";
+import { sizeDelimitedPeek } from "@bufbuild/protobuf/wire";
+import { writeMessage } from "../wire/message-writer.ts";
+import { joined, WireWriter } from "../wire/wire-writer.ts";
 
 /** The header of a message that holds several events, and its value: each stands behind its length, as a varint. */
 export const packHeader = { name: "Sluice-Pack", value: "size-delimited" } as const;
@@ -13,15 +15,19 @@ const packBytes = 64 * 1024;
  */
 export function packEvents<S extends DescMessage>(schema: S, events: readonly MessageShape<S>[]): Uint8Array[] {
   const packs: Uint8Array[] = [];
-  let open: Uint8Array[] = [];
+  const wire = new WireWriter(packBytes);
+  let open: Buffer[] = [];
   let size = 0;
   const close = () => {
-    if (open.length > 0) packs.push(Buffer.concat(open, size));
+    if (open.length > 0) packs.push(joined(open));
     open = [];
     size = 0;
   };
   for (const event of events) {
-    const bytes = sizeDelimitedEncode(schema, event);
+    const mark = wire.open();
+    writeMessage(wire, schema, event);
+    wire.close(mark);
+    const bytes = wire.take();
     if (size + bytes.length > packBytes) close();
     open.push(bytes);
     size += bytes.length;

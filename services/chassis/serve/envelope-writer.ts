@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { contentTypes, encodeEnvelope } from "../rpc/connect-wire.ts";
 import { joined, type WireWriter } from "../wire/wire-writer.ts";
+import { stayOpenUnsaid } from "./http1-request.ts";
 
 /** Bytes that are written at once rather than at the end of the tick. */
 const flushAtBytes = 64 * 1024;
@@ -61,6 +62,7 @@ export class EnvelopeWriter {
 
   #writeHead(extra: Readonly<Record<string, number>>): void {
     for (const [name, value] of this.#header() ?? []) this.#response.appendHeader(name, value);
+    stayOpenUnsaid(this.#response);
     this.#response.writeHead(200, { "content-type": contentTypes.stream, ...extra });
   }
 

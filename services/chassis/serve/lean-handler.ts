@@ -10,7 +10,7 @@ import { type MethodCode, MethodStream, runUnary } from "../rpc/run-method.ts";
 import { encodeMessage } from "../wire/message-writer.ts";
 import type { WireWriter } from "../wire/wire-writer.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
-import { headersOfRequest, readBody, refuse } from "./http1-request.ts";
+import { headersOfRequest, readBody, refuse, stayOpenUnsaid } from "./http1-request.ts";
 import type { TokenCheck } from "./mesh-token.ts";
 
 export interface LeanHandlerOptions {
@@ -98,6 +98,7 @@ async function answerUnary(
     const metadata = trailerMux(header ?? new Headers(), trailer ?? new Headers());
     for (const [name, value] of metadata) response.appendHeader(name, value);
   }
+  stayOpenUnsaid(response);
   response.writeHead(200, { "content-type": contentTypes.unary, "content-length": answer.length });
   response.end(answer);
 }

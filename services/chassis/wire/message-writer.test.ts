@@ -151,12 +151,16 @@ test("unknown fields are kept", () => {
 test("a value of another type is what the library makes of it, and one that cannot be written leaves nothing behind", () => {
   const schema = everyKind("proto3");
   const writer = new WireWriter();
-  for (const odd of [{ field_3: "77" }, { field_9: 5 }, { field_8: 1 }, { field_5: "12" }]) {
+  for (const odd of [{ field_3: "77" }, { field_9: 5 }, { field_8: 1 }, { field_5: "12" }, { field_9: undefined }]) {
     assertSame(writer, schema, Object.assign(create(schema), camelCased(odd)), (encode) => encode());
   }
   const broken = Object.assign(create(schema), camelCased({ field_9: "before", field_13: -1 }));
   assert.throws(() => toBinary(schema, broken), /field_13/);
   assert.throws(() => encodeMessage(writer, schema, broken), /field_13/);
+  for (const missing of ["field109", "field12", "field70009", "choice"]) {
+    const incomplete = Object.assign(create(schema), { [missing]: undefined });
+    assert.throws(() => encodeMessage(writer, schema, incomplete), missing);
+  }
   assertSame(writer, schema, create(schema), withoutLibrary);
 });
 

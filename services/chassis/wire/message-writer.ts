@@ -18,6 +18,9 @@ interface FieldWriter {
   readonly write: WriteValue;
 }
 
+/** No value of a field is this one. */
+const never = Symbol("never");
+
 const compiled = new WeakMap<DescMessage, WriteMessage>();
 
 /**
@@ -82,9 +85,9 @@ function isUsual({ file, fields }: DescMessage): boolean {
 function fieldOf(field: DescField): FieldWriter {
   switch (field.fieldKind) {
     case "list":
-      return { name: field.localName, unset: undefined, tag: 0, write: listOf(field) };
+      return { name: field.localName, unset: never, tag: 0, write: listOf(field) };
     case "map":
-      return { name: field.localName, unset: undefined, tag: 0, write: mapOf(field) };
+      return { name: field.localName, unset: never, tag: 0, write: mapOf(field) };
     default:
       return field.oneof === undefined ? singleOf(field, field.localName) : choiceOf(field, field.oneof.localName);
   }
@@ -97,7 +100,7 @@ function choiceOf(field: SingleField, name: string): FieldWriter {
   const write = tagged(field);
   return {
     name,
-    unset: undefined,
+    unset: never,
     tag: 0,
     write(to, group) {
       const { case: chosen, value } = membersOf(group);
@@ -113,10 +116,10 @@ function singleOf(field: SingleField, name: string): FieldWriter {
     case undefined:
       return { name, unset: 0, tag, write };
     case ScalarType.BYTES:
-      return { name, unset: undefined, tag: 0, write: unless(isEmpty, tagged(field)) };
+      return { name, unset: never, tag: 0, write: unless(isEmpty, tagged(field)) };
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE:
-      return { name, unset: undefined, tag: 0, write: unless(isZero, tagged(field)) };
+      return { name, unset: never, tag: 0, write: unless(isZero, tagged(field)) };
     default:
       return { name, unset: scalarWriters[field.scalar].zero, tag, write };
   }

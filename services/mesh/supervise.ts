@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Environment } from "#chassis/environment.ts";
 import type { ServiceName } from "#chassis/service.ts";
-import { nodeArguments } from "./node-arguments.ts";
+import { localMeshArguments } from "./node-arguments.ts";
 
 /** One service in a process of its own, started again when it dies. */
 export interface SupervisedService {
@@ -60,7 +60,7 @@ export function superviseService(name: ServiceName, env: Environment): Supervise
 
 /** A child leads a process group of its own: a Ctrl-C reaches the parent alone, which stops the children in order. */
 function spawnService(name: ServiceName, env: Environment): ChildProcess {
-  const child = spawn(process.execPath, [...nodeArguments, join(import.meta.dirname, "..", "main.ts")], {
+  const child = spawn(process.execPath, [...localMeshArguments, join(import.meta.dirname, "..", "main.ts")], {
     env: { ...env },
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -1,8 +1,10 @@
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { JetStreamApiError, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
+import { encodeMessage } from "../wire/message-writer.ts";
+import { WireWriter } from "../wire/wire-writer.ts";
 import type { DurableHandler, EventBus, Unsubscribe } from "./bus.ts";
 import { packEvents, packHeader } from "./event-pack.ts";
 import { consumeDurable, streamName } from "./nats-consumer.ts";
@@ -32,6 +34,7 @@ export class NatsBus implements EventBus {
   readonly #log: Logger;
   readonly #replicas: number;
   readonly #closing = new AbortController();
+  readonly #wire = new WireWriter();
   readonly #broadcasts = new Set<Broadcast>();
   readonly #streams = new Set<string>();
   readonly #connecting: Promise<NatsConnection | undefined>;
@@ -50,7 +53,9 @@ export class NatsBus implements EventBus {
 
   publish<S extends DescMessage>(schema: S, message: MessageShape<S>): void {
     try {
-      if (this.#connection?.isClosed() === false) this.#connection.publish(schema.typeName, toBinary(schema, message));
+      if (this.#connection?.isClosed() === false) {
+        this.#connection.publish(schema.typeName, encodeMessage(this.#wire, schema, message));
+      }
     } catch (error) {
       this.#log.warn("broadcast lost", { event: schema.typeName, error: errorText(error) });
     }

@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { errorText, type Logger } from "../log.ts";
 import type { Secret } from "../secret.ts";
 import type { Certificates } from "../tls/certificates.ts";
+import { WireWriter } from "../wire/wire-writer.ts";
 import { defaultMaxMessageBytes } from "./connect-wire.ts";
 import { Endpoint } from "./endpoint.ts";
 
@@ -36,6 +37,8 @@ export interface ChannelOptions {
 export class Channel {
   readonly maxMessageBytes: number;
   readonly authorization: string | undefined;
+  /** What requests are encoded with. */
+  readonly wire = new WireWriter();
   readonly #options: ChannelOptions;
   #endpoints: readonly Endpoint[] = [];
   /** Endpoints that have left the DNS and still finish calls. */

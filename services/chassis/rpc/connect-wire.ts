@@ -1,6 +1,8 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
+import { writeMessage } from "../wire/message-writer.ts";
+import type { WireWriter } from "../wire/wire-writer.ts";
 
 /** The Connect protocol's words, https://connectrpc.com/docs/protocol */
 export const contentTypes = { unary: "application/proto", stream: "application/connect+proto" } as const;
@@ -21,23 +23,21 @@ function envelopePrefix(flags: number, length: number): Buffer {
   return prefix;
 }
 
-/** Messages, each in its envelope, as one piece. `tail` follows as it is. */
-export function envelopes(payloads: readonly Uint8Array[], tail: Uint8Array = nothing): Buffer {
-  let size = tail.length;
-  for (const { length } of payloads) size += envelopePrefixBytes + length;
-  const joined = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const payload of payloads) {
-    joined.writeUInt8(0, at);
-    joined.writeUInt32BE(payload.length, at + 1);
-    joined.set(payload, at + envelopePrefixBytes);
-    at += envelopePrefixBytes + payload.length;
+/** A message of a stream in its envelope. */
+export function encodeEnvelope(to: WireWriter, schema: DescMessage, message: Message): Buffer {
+  const mark = to.mark();
+  try {
+    to.skip(envelopePrefixBytes);
+    writeMessage(to, schema, message);
+  } catch (error) {
+    to.rewind(mark);
+    throw error;
   }
-  joined.set(tail, at);
-  return joined;
+  const envelope = to.take();
+  envelope.writeUInt8(0, 0);
+  envelope.writeUInt32BE(envelope.length - envelopePrefixBytes, 1);
+  return envelope;
 }
-
-const nothing = new Uint8Array(0);
 
 /** The body of a failed unary call. */
 export function errorBody(error: ConnectError): Buffer {

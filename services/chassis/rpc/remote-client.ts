@@ -1,7 +1,8 @@
-import { create, type DescMethod, type DescService, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescService, type Message } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, Code, ConnectError, makeAnyClient } from "@connectrpc/connect";
+import { encodeMessage } from "../wire/message-writer.ts";
 import type { Channel } from "./channel.ts";
-import { contentTypes, envelopes } from "./connect-wire.ts";
+import { contentTypes, encodeEnvelope } from "./connect-wire.ts";
 import type { RemoteCallInit } from "./remote-call.ts";
 import { RemoteStream } from "./remote-stream.ts";
 import { RemoteUnary } from "./remote-unary.ts";
@@ -23,7 +24,7 @@ export function createRemoteClient<S extends DescService>(service: S, channel: C
             path,
             contentType: contentTypes.unary,
             options,
-            body: encoded(method, request),
+            body: encodeMessage(channel.wire, method.input, create(method.input, request)),
           });
       case "server_streaming":
         return (request: Record<string, unknown>, options?: CallOptions) =>
@@ -33,7 +34,7 @@ export function createRemoteClient<S extends DescService>(service: S, channel: C
             path,
             contentType: contentTypes.stream,
             options,
-            body: enveloped(method, request),
+            body: encodeEnvelope(channel.wire, method.input, create(method.input, request)),
           });
       default:
         return () => {
@@ -53,13 +54,4 @@ function callStream(init: RemoteCallInit): AsyncIterable<Message> {
   const call = new RemoteStream(init);
   call.start();
   return call;
-}
-
-function encoded(method: DescMethod, request: Record<string, unknown>): Buffer {
-  const bytes = toBinary(method.input, create(method.input, request));
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function enveloped(method: DescMethod, request: Record<string, unknown>): Buffer {
-  return envelopes([toBinary(method.input, create(method.input, request))]);
 }

@@ -1,5 +1,8 @@
 import type { ServerResponse } from "node:http";
-import { contentTypes, envelopePrefixBytes, envelopes } from "../rpc/connect-wire.ts";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
+import { contentTypes, encodeEnvelope } from "../rpc/connect-wire.ts";
+import { joined, type WireWriter } from "../wire/wire-writer.ts";
+import { stayOpenUnsaid } from "./http1-request.ts";
 
 /** Bytes that are written at once rather than at the end of the tick. */
 const flushAtBytes = 64 * 1024;
@@ -10,22 +13,25 @@ const flushAtBytes = 64 * 1024;
  */
 export class EnvelopeWriter {
   readonly #response: ServerResponse;
+  readonly #wire: WireWriter;
   readonly #header: () => Headers | undefined;
-  #payloads: Uint8Array[] = [];
+  #envelopes: Buffer[] = [];
   #size = 0;
   #scheduled = false;
   #draining: Promise<void> | undefined;
 
   /** `header` gives the headers that the implementation has set, when the head is written. */
-  constructor(response: ServerResponse, header: () => Headers | undefined) {
+  constructor(response: ServerResponse, wire: WireWriter, header: () => Headers | undefined) {
     this.#response = response;
+    this.#wire = wire;
     this.#header = header;
   }
 
   /** Queues a message. Returns a promise where the reader is slow: wait for it before the next message. */
-  write(payload: Uint8Array): Promise<void> | undefined {
-    this.#payloads.push(payload);
-    this.#size += payload.length + envelopePrefixBytes;
+  write(schema: DescMessage, message: Message): Promise<void> | undefined {
+    const envelope = encodeEnvelope(this.#wire, schema, message);
+    this.#envelopes.push(envelope);
+    this.#size += envelope.length;
     if (this.#size >= flushAtBytes) this.#flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -36,24 +42,27 @@ export class EnvelopeWriter {
 
   /** Writes what is queued and the closing envelope, and ends the response. */
   end(endStream: Buffer): void {
-    const last = this.#payloads.length === 0 ? endStream : envelopes(this.#payloads, endStream);
-    this.#payloads = [];
+    this.#wire.raw(endStream);
+    this.#envelopes.push(this.#wire.take());
+    const last = joined(this.#envelopes);
+    this.#envelopes = [];
     if (!this.#response.headersSent) this.#writeHead({ "content-length": last.length });
     this.#response.end(last);
   }
 
   readonly #flush = (): void => {
     this.#scheduled = false;
-    if (this.#payloads.length === 0 || this.#response.destroyed) return;
+    if (this.#envelopes.length === 0 || this.#response.destroyed) return;
     if (!this.#response.headersSent) this.#writeHead({});
-    const bytes = envelopes(this.#payloads);
-    this.#payloads = [];
+    const bytes = joined(this.#envelopes);
+    this.#envelopes = [];
     this.#size = 0;
     if (!this.#response.write(bytes)) this.#draining ??= this.#drained();
   };
 
   #writeHead(extra: Readonly<Record<string, number>>): void {
     for (const [name, value] of this.#header() ?? []) this.#response.appendHeader(name, value);
+    stayOpenUnsaid(this.#response);
     this.#response.writeHead(200, { "content-type": contentTypes.stream, ...extra });
   }
 

@@ -44,6 +44,14 @@ export function refuse(request: IncomingMessage, response: ServerResponse): void
   });
 }
 
+/**
+ * Leaves out what says that the connection stays open, and for how long: HTTP/1.1 keeps it open unless told otherwise, and
+ * every header costs both ends. A connection that is to close says so as ever.
+ */
+export function stayOpenUnsaid(response: ServerResponse): void {
+  if (response.shouldKeepAlive && !response.hasHeader("connection")) response.removeHeader("connection");
+}
+
 /** The headers of a request as the standard object. */
 export function headersOfRequest(request: IncomingMessage): Headers {
   const headers = new Headers();

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, parseTimeout, trailerMux } from "@connectrpc/connect/protocol-connect";
@@ -7,13 +7,17 @@ import { thrownError } from "../rpc/call-errors.ts";
 import { contentTypes, endStreamEnvelope, envelopePrefixBytes, errorBody, timeoutHeader } from "../rpc/connect-wire.ts";
 import { HandlerCall } from "../rpc/handler-call.ts";
 import { type MethodCode, MethodStream, runUnary } from "../rpc/run-method.ts";
+import { encodeMessage } from "../wire/message-writer.ts";
+import type { WireWriter } from "../wire/wire-writer.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
-import { headersOfRequest, readBody, refuse } from "./http1-request.ts";
+import { headersOfRequest, readBody, refuse, stayOpenUnsaid } from "./http1-request.ts";
 import type { TokenCheck } from "./mesh-token.ts";
 
 export interface LeanHandlerOptions {
   readonly maxMessageBytes: number;
   readonly checkToken: TokenCheck;
+  /** What answers are encoded with. */
+  readonly wire: WireWriter;
   /** Told about every error that an implementation should not have thrown. */
   readonly onInternalError: (method: DescMethod, error: ConnectError) => void;
 }
@@ -52,13 +56,14 @@ export async function handleLean(
     call = newCall(method, request);
     watchDisconnect(call, response);
     const body = await readBody(request, options.maxMessageBytes + envelopePrefixBytes);
-    if (method.methodKind === "unary") await answerUnary(call, served, body, response);
+    if (method.methodKind === "unary") await answerUnary(call, served, body, response, options.wire);
     else await answerStream(call, served, body, response, options);
   } catch (thrown) {
     call?.end();
     const error = thrownError(thrown);
     if (error.code === Code.Internal) options.onInternalError(method, error);
-    if (!response.destroyed && !response.writableEnded) sendError(method, call, error, request, response);
+    if (!response.destroyed && !response.writableEnded)
+      sendError({ method, call, error, request, response, wire: options.wire });
   }
 }
 
@@ -84,13 +89,16 @@ async function answerUnary(
   { method, code }: ServedMethod,
   body: Buffer,
   response: ServerResponse,
+  wire: WireWriter,
 ): Promise<void> {
-  const answer = toBinary(method.output, await runUnary(call, code, decode(method.input, body)));
+  const message = await runUnary(call, code, decode(method.input, body));
+  const answer = encodeMessage(wire, method.output, message);
   const { header, trailer } = call.metadata;
   if (header !== undefined || trailer !== undefined) {
     const metadata = trailerMux(header ?? new Headers(), trailer ?? new Headers());
     for (const [name, value] of metadata) response.appendHeader(name, value);
   }
+  stayOpenUnsaid(response);
   response.writeHead(200, { "content-type": contentTypes.unary, "content-length": answer.length });
   response.end(answer);
 }
@@ -103,13 +111,13 @@ async function answerStream(
   options: LeanHandlerOptions,
 ): Promise<void> {
   const stream = new MethodStream(call, code, decode(method.input, singleEnvelope(body)));
-  const writer = new EnvelopeWriter(response, () => call.metadata.header);
+  const writer = new EnvelopeWriter(response, options.wire, () => call.metadata.header);
   let error: ConnectError | undefined;
   try {
     for (;;) {
       const next = stream.ready() ?? (await stream.next());
       if (next.done === true) break;
-      const slow = writer.write(toBinary(method.output, next.value));
+      const slow = writer.write(method.output, next.value);
       if (slow !== undefined) await slow;
     }
   } catch (thrown) {
@@ -138,17 +146,20 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
   }
 }
 
+interface FailedCall {
+  readonly method: DescMethod;
+  readonly call: HandlerCall | undefined;
+  readonly error: ConnectError;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly wire: WireWriter;
+}
+
 /** A failure before anything was answered. One in mid-stream is the stream's last envelope. */
-function sendError(
-  method: DescMethod,
-  call: HandlerCall | undefined,
-  error: ConnectError,
-  request: IncomingMessage,
-  response: ServerResponse,
-): void {
+function sendError({ method, call, error, request, response, wire }: FailedCall): void {
   if (!request.complete) refuse(request, response);
   if (method.methodKind === "server_streaming") {
-    new EnvelopeWriter(response, () => call?.metadata.header).end(endStreamEnvelope(undefined, error));
+    new EnvelopeWriter(response, wire, () => call?.metadata.header).end(endStreamEnvelope(undefined, error));
     return;
   }
   const body = errorBody(error);

@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { errorText, type Logger } from "../log.ts";
 import { methodCode } from "../rpc/run-method.ts";
 import type { Implementation } from "../service.ts";
+import { WireWriter } from "../wire/wire-writer.ts";
 import { handleLean, isLeanRequest, type LeanHandlerOptions, type ServedMethod } from "./lean-handler.ts";
 import type { TokenCheck } from "./mesh-token.ts";
 import { createStockHandler } from "./stock-handler.ts";
@@ -27,6 +28,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
   const lean: LeanHandlerOptions = {
     maxMessageBytes: options.maxMessageBytes,
     checkToken: options.checkToken,
+    wire: new WireWriter(),
     onInternalError: (method, error) =>
       log.error("rpc failed", {
         method: `${method.parent.typeName}/${method.name}`,

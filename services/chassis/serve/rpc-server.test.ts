@@ -246,6 +246,20 @@ test("close cuts what is left after the grace", async () => {
   await channel.close();
 });
 
+test("an answer says when its connection closes, and not that it stays open", async () => {
+  const inferPath = `/${InferenceService.typeName}/${InferenceService.method.infer.name}`;
+  const small = `POST ${authenticatePath} HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n\r\n`;
+  const large = `POST ${inferPath} HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+proto\r\ncontent-length: 9000000\r\n\r\n`;
+  await withServer({ maxMessageBytes: 1000 }, async (server) => {
+    const answers = await exchange(server, [small, small, large], 50);
+    const [, first = "", second = "", last = ""] = answers.split("HTTP/1.1 200 OK");
+    assert.doesNotMatch(first, /connection|keep-alive/i);
+    assert.doesNotMatch(second, /connection|keep-alive/i);
+    assert.match(last, /connection: close/i);
+    assert.match(last, /resource_exhausted/);
+  });
+});
+
 test("a request message above the limit is refused, whoever sends it", async () => {
   await withServer({ maxMessageBytes: 100_000 }, async (server, channel) => {
     const grpc = createClient(AuthService, createGrpcTransport({ baseUrl: server.address }));

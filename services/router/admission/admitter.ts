@@ -1,11 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
+import { encodeMessage } from "#chassis/wire/message-writer.ts";
+import { WireWriter } from "#chassis/wire/wire-writer.ts";
 import { LeaseRecalledSchema, type QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { type Settlement, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
@@ -13,8 +14,6 @@ import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
-import { ProtoWriter } from "../journal/proto-writer.ts";
-import { encodeUsageRecord } from "../journal/record-encoding.ts";
 import type { OpenCall } from "../journal/segment.ts";
 import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
@@ -69,7 +68,7 @@ export class WalletAdmitter implements Admitter {
   readonly #events: AdmissionEvents;
   readonly #journal: Journal;
   readonly #newRecordId = createRecordIds();
-  readonly #writer = new ProtoWriter(4096);
+  readonly #writer = new WireWriter();
   readonly #book: WalletBook;
   readonly #queues: LeaseQueues;
   readonly #relay: Relay;
@@ -182,7 +181,7 @@ export class WalletAdmitter implements Admitter {
       const now = this.#options.clock();
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      const encoded = encodeUsageRecord(this.#writer, record);
+      const encoded = encodeMessage(this.#writer, UsageRecordedSchema, record);
       let position: JournalPosition | undefined;
       try {
         position = this.#journal.end(call, encoded);
@@ -212,7 +211,11 @@ export class WalletAdmitter implements Admitter {
     return {
       folder: journalDir,
       owner,
-      publish: (records) => events.publishDurable(UsageRecordedSchema, records.map(encodeRecord)),
+      publish: (records) =>
+        events.publishDurable(
+          UsageRecordedSchema,
+          records.map((record) => encodeMessage(this.#writer, UsageRecordedSchema, record)),
+        ),
       releaseWallets: async (dead) => {
         await quota.release({ owner: dead, all: true }, { timeoutMs: accountingTimeoutMs });
       },
@@ -279,10 +282,6 @@ class AdmittedCall implements Admission {
 
 function scopeOf({ scope }: Settlement): string {
   return scope;
-}
-
-function encodeRecord(record: UsageRecorded): Uint8Array {
-  return toBinary(UsageRecordedSchema, record);
 }
 
 function shuttingDown(): ConnectError {

@@ -1,12 +1,12 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
-import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { writeMessage } from "#chassis/wire/message-writer.ts";
+import { WireWriter } from "#chassis/wire/wire-writer.ts";
+import { type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
 import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
 import type { OwnerLock } from "./owner-lock.ts";
-import { ProtoWriter } from "./proto-writer.ts";
-import { writeUsageRecord } from "./record-encoding.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
 
 export interface JournalOptions {
@@ -62,7 +62,7 @@ export class Journal {
   readonly #path: string;
   readonly #lock: OwnerLock;
   /** The frames that are not in the file yet. */
-  readonly #writer = new ProtoWriter(64 * 1024);
+  readonly #writer = new WireWriter(64 * 1024);
   readonly #segments: Segment[] = [];
   readonly #timer: NodeJS.Timeout | undefined;
   #current: Segment;
@@ -97,7 +97,12 @@ export class Journal {
   /** Takes a call that starts. Throws where it takes none; it may be made once `flushed()` has resolved. */
   begin(record: UsageRecorded): OpenCall {
     const at = this.#open();
-    writeUsageRecord(this.#writer, record);
+    try {
+      writeMessage(this.#writer, UsageRecordedSchema, record);
+    } catch (error) {
+      this.#writer.at = at;
+      throw error;
+    }
     const frame = this.#seal(frameType.begin, at);
     const call = { recordId: record.recordId, slot: -1, ...frame };
     call.segment.open.add(call);

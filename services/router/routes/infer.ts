@@ -47,7 +47,12 @@ class InferEvents implements ReadyIterator<InferResponse> {
     if (ready !== undefined) return ready;
     try {
       const call = this.#call;
-      if (call === undefined) return { done: false, value: await this.#open() };
+      if (call === undefined) {
+        const admitted = await admitCall(this.#core, this.#request, this.#context);
+        this.#call = admitted;
+        if (this.#over) admitted.close();
+        return { done: false, value: await admitted.open() };
+      }
       if (this.#finished) {
         await this.#draining;
         this.#close();
@@ -90,13 +95,6 @@ class InferEvents implements ReadyIterator<InferResponse> {
   async return(): Promise<Step> {
     this.#close();
     return over;
-  }
-
-  async #open(): Promise<InferResponse> {
-    const call = await admitCall(this.#core, this.#request, this.#context);
-    this.#call = call;
-    if (this.#over) call.close();
-    return call.open();
   }
 
   /** What may be handed out now that this has come. */

@@ -170,17 +170,24 @@ export class ModelCall {
     if (this.#settlement.done) throw this.#aborted();
     const request: InferRequest = { ...this.#request, target: this.#target(deployment) };
     const attempt = new Attempt(this.#core.inference, request, deployment, this.#limits(deployment));
-    const route: Route = {
+    const running: Running = {
       deployment,
       groupName: group.name,
       attemptedRetries: this.#retries,
       attemptedFallbacks: this.#fallbacks,
+      attempt,
+      group,
     };
-    const running = { ...route, attempt, group };
     this.#running = running;
     try {
-      const { response, started } = await attempt.open();
+      let response: InferResponse;
+      try {
+        response = attempt.take(await attempt.advance());
+      } catch (error) {
+        throw attempt.failed(error);
+      }
       if (this.#settlement.done) throw this.#aborted();
+      const started = attempt.begin(response);
       this.#settlement.begin();
       started.deployment = deployment.id;
       started.provider = deployment.provider;
@@ -192,7 +199,7 @@ export class ModelCall {
       if (this.#settlement.done) throw this.#aborted();
       attempt.close();
       this.#running = undefined;
-      if (attempt.cutByClient) this.#cut = route;
+      if (attempt.cutByClient) this.#cut = running;
       const failure = readFailure(thrown, deployment);
       this.#noteFailure(failure, running);
       return failure;

@@ -23,6 +23,7 @@ export class Attempt {
   readonly #limits: AttemptLimits;
   readonly #begun: number;
   readonly #events: AsyncIterator<InferResponse>;
+  #end: IteratorResult<InferResponse> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #expired: string | undefined;
   #cutByClient = false;
@@ -62,7 +63,14 @@ export class Attempt {
 
   /** Asks for the next event, which may be there. What comes is for `take`; what either fails with is for `failed`. */
   advance(): IteratorResult<InferResponse> | Promise<IteratorResult<InferResponse>> {
-    return nextStep(this.#events);
+    return this.#end ?? nextStep(this.#events);
+  }
+
+  /** The next event, if it is there already. The end of the stream is for `advance` to tell. */
+  ready(): IteratorResult<InferResponse> | undefined {
+    const step = readyStep(this.#events);
+    if (step?.done === true) this.#end = step;
+    return this.#end === undefined ? step : undefined;
   }
 
   /** The event that came. Throws where the stream is over: an answer ends with Finished. */

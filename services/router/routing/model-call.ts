@@ -98,6 +98,11 @@ export class ModelCall {
     return this.#live().attempt.advance();
   }
 
+  /** The next event, if it is there already. */
+  ready(): IteratorResult<InferResponse> | undefined {
+    return this.#live().attempt.ready();
+  }
+
   /** The event that came. */
   take(result: IteratorResult<InferResponse>): InferResponse {
     const response = this.#live().attempt.take(result);
@@ -130,6 +135,7 @@ export class ModelCall {
   /** Frees everything. A call that is not recorded yet was given up by its client. */
   close(): void {
     this.#running?.attempt.close();
+    if (this.#settlement.done) return;
     if (this.#running === undefined) this.#settlement.void();
     else void this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
   }

@@ -159,7 +159,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   }
 
   readRest(limit: number): Uint8Array[] | undefined {
-    if (!this.#ended || this.#bytes > limit) return undefined;
+    if (!this.#ended || this.#failure !== undefined || this.#bytes > limit) return undefined;
     const pieces = this.#pieces;
     this.#pieces = [];
     return pieces;

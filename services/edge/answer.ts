@@ -99,18 +99,20 @@ export class Answer {
       for (const part of parts.slice(0, -1)) call.response.write(part);
       call.response.end(parts.at(-1));
     } else {
-      this.#sendWhole(finished, Buffer.concat(held));
+      this.#sendWhole(finished, held);
     }
     events.answered(request.operation, this.#started, finished);
   }
 
-  #sendWhole(finished: Finished, body: Buffer): void {
+  #sendWhole(finished: Finished, held: readonly Uint8Array[]): void {
     const { call, uploadMs } = this.#options;
     const started = this.#started;
     const upstreamMs = Number(finished.timing?.upstreamTotalUs ?? 0n) / 1000;
     const ownMs = performance.now() - call.startedAt - uploadMs - upstreamMs;
     const headers = startedHeaders(started);
     headers.push(...finishedHeaders(finished), ...serverTiming(ownMs, upstreamMs));
+    const [only] = held;
+    const body = only !== undefined && held.length === 1 ? only : Buffer.concat(held);
     call.send(started?.status || 200, started?.contentType || "application/json", body, headers);
   }
 

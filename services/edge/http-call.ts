@@ -79,7 +79,8 @@ export class HttpCall implements Slotted {
   writeHead(status: number, headers: readonly string[], close = false): void {
     this.status = status;
     const all = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
-    all.push(...this.#frame.corsHeaders(this.request.headers.origin), ...headers);
+    for (const each of this.#frame.corsHeaders(this.request.headers.origin)) all.push(each);
+    for (const each of headers) all.push(each);
     if (close || this.#frame.draining()) all.push("connection", "close");
     this.response.writeHead(status, all);
   }

@@ -33,11 +33,11 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
       chunks.length = 0;
       reject(error);
     };
+    // An error is followed by the close, as an end is: three listeners are enough, and each of them is paid by every call.
     request
       .on("data", onData)
-      .once("end", () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)))
-      .once("error", () => fail(new ClientGone("the request was cut off")))
-      .once("close", () => {
+      .on("end", () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)))
+      .on("close", () => {
         if (!request.complete) fail(new ClientGone("the request was cut off"));
       });
   });

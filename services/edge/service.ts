@@ -61,7 +61,7 @@ export function createEdgeService(context: EdgeContext): EdgeService {
       // A client may leave at any moment; what is written after that fails here and nowhere else.
       response.on("error", ignore);
       request.on("error", ignore);
-      response.once("close", () => {
+      response.on("close", () => {
         const complete = response.writableFinished;
         if (!complete) call.abort();
         inFlight.remove(call);

@@ -1,5 +1,11 @@
 import type { UpstreamAnswer } from "./upstream.ts";
 
+/** The whole body where all of it is there and within the limit; undefined where `readBody` has to read it. */
+export function bodyAtOnce(answer: UpstreamAnswer, limit: number): Uint8Array | undefined {
+  const pieces = answer.readRest?.(limit);
+  return pieces === undefined ? undefined : joined(pieces);
+}
+
 /** Reads a body up to a limit; what is beyond it is left alone. */
 export async function readBody(
   answer: UpstreamAnswer,

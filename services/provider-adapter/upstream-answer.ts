@@ -1,5 +1,5 @@
 import { upstreamError } from "#chassis/errors.ts";
-import { mediaType, readBody } from "./answer-body.ts";
+import { bodyAtOnce, mediaType, readBody } from "./answer-body.ts";
 import { type AnswerEvents, ReadyAnswer } from "./answer-events.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
@@ -10,7 +10,7 @@ import { followed } from "./follow-up.ts";
 import type { InferAnswer } from "./infer-answer.ts";
 import type { MediaFetcher } from "./media/media-fetcher.ts";
 import { withMedia } from "./media/with-media.ts";
-import type { Exchange, Provider, ProviderCall, UpstreamRequest, WholeAnswer } from "./provider.ts";
+import type { Exchange, Provider, ProviderCall, SeveralRequests, UpstreamRequest, WholeAnswer } from "./provider.ts";
 import { StreamedAnswer } from "./streamed-answer.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 
@@ -33,28 +33,24 @@ export interface UpstreamParts {
  * latter have to be read to their end, or cancelled, for the connection to be freed.
  */
 export async function openAnswer(
-  { config, upstream, authorizers, media }: UpstreamParts,
+  parts: UpstreamParts,
   provider: Provider,
   asked: ProviderCall,
   answer: InferAnswer,
   cancellation: Cancellation,
 ): Promise<AnswerEvents> {
-  const whole = withMedia(provider, asked, media, () => cancellation.signal);
+  const { config, upstream } = parts;
+  const whole = withMedia(provider, asked, parts.media, cancellation);
   const call = whole instanceof Promise ? await whole : whole;
   const exchange = provider.begin(call);
-  const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
-  const send = async (request: UpstreamRequest, until: Cancellation): Promise<UpstreamAnswer> =>
-    upstream.send(authorize === undefined ? request : await authorize(call, request, cancellation.signal), until);
-  const { several } = exchange;
-  if (several !== undefined) {
-    const { signal } = cancellation;
-    // Each has a cancellation of its own: one ends one request.
-    const ask = async (request: UpstreamRequest) =>
-      readWhole(config, provider, await send(request, cancellationOf(signal)));
-    const payload = several.decode(await allOf(several.requests, ask));
+  if (exchange.several !== undefined) {
+    const payload = await answerOfSeveral(parts, provider, call, exchange.several, cancellation.signal);
     return new ReadyAnswer([answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())]);
   }
-  const first = await send(exchange.request, cancellation);
+  const authorize = provider.authorizer === undefined ? undefined : parts.authorizers[provider.authorizer];
+  const { request } = exchange;
+  const authorized = authorize === undefined ? request : await authorize(call, request, cancellation.signal);
+  const first = await upstream.send(authorized, cancellation);
   const response =
     exchange.followUp === undefined
       ? first
@@ -62,9 +58,10 @@ export async function openAnswer(
   if (response.status < 300 && call.stream && !notAStream.has(mediaType(response))) {
     return new StreamedAnswer(exchange, response, provider.id, answer, config.maxEventBytes);
   }
-  const told = await readWhole(config, provider, response);
-  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, told, answer);
-  const { body, headers } = told;
+  const { headers } = response;
+  const atOnce = response.status < 300 ? bodyAtOnce(response, config.maxBodyBytes) : undefined;
+  const body = atOnce ?? (await readWhole(config, provider, response)).body;
+  if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, { body, headers }, answer);
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
   if (call.stream) throw malformedAnswer(provider.id, "it answered a request for a stream with a whole answer");
@@ -73,6 +70,23 @@ export async function openAnswer(
     answer.chunk([payload], true),
     answer.finish(exchange.outcome()),
   ]);
+}
+
+/** Sends the requests of a call that takes several, and joins their answers. */
+async function answerOfSeveral(
+  { config, upstream, authorizers }: UpstreamParts,
+  provider: Provider,
+  call: ProviderCall,
+  several: SeveralRequests,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const authorize = provider.authorizer === undefined ? undefined : authorizers[provider.authorizer];
+  // Each has a cancellation of its own: one ends one request.
+  const ask = async (request: UpstreamRequest): Promise<WholeAnswer> => {
+    const authorized = authorize === undefined ? request : await authorize(call, request, signal);
+    return readWhole(config, provider, await upstream.send(authorized, cancellationOf(signal)));
+  };
+  return several.decode(await allOf(several.requests, ask));
 }
 
 /** Reads an answer that is no stream. Throws where it is no success. */

@@ -16,6 +16,11 @@ export interface UpstreamAnswer {
    */
   read(): Promise<Uint8Array[] | undefined>;
   /**
+   * What `read` would give up to the end, where all of it is there and has `limit` bytes at most; else undefined. Absent
+   * where that cannot be told.
+   */
+  readRest?(limit: number): Uint8Array[] | undefined;
+  /**
    * All that matters was read. The connection goes to the next call if the body ends within a moment, else it is cut.
    */
   release(): void;
@@ -56,23 +61,35 @@ export function createUpstream(config: AdapterConfig, lookup?: LookupFunction): 
   });
   const addresses = new Map<string, Address>();
   return {
-    async send(request, cancellation) {
-      if (cancellation.aborted) throw cancellation.reason;
-      const { origin, path } = addresses.get(request.url) ?? remember(addresses, request.url);
+    send(request, cancellation) {
+      if (cancellation.aborted) return Promise.reject(cancellation.reason);
+      let address = addresses.get(request.url);
+      try {
+        address ??= remember(addresses, request.url);
+      } catch (error) {
+        return Promise.reject(error);
+      }
       const call = new UpstreamCall(cancellation);
       const options = {
-        origin,
-        path,
+        origin: address.origin,
+        path: address.path,
         method: request.method,
-        headers: { ...request.headers, "accept-encoding": "identity" },
+        headers: headerList(request.headers),
         body: request.method === "GET" ? null : request.body,
       };
       agent.dispatch(options, call);
-      await call.head;
-      return decodeAnswer(call);
+      return call.head;
     },
     close: () => agent.close(),
   };
+}
+
+/** Names and values in turn, which undici takes without looking names up. */
+function headerList(headers: Readonly<Record<string, string>>): string[] {
+  const list: string[] = [];
+  for (const name in headers) if (name !== "accept-encoding") list.push(name, headers[name] ?? "");
+  list.push("accept-encoding", "identity");
+  return list;
 }
 
 interface Address {
@@ -101,9 +118,9 @@ function parseAddress(text: string): URL {
 class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   status = 0;
   headers: Readonly<Record<string, string>> = {};
-  readonly head: Promise<void>;
+  readonly head: Promise<UpstreamAnswer>;
   readonly #cancellation: Cancellation;
-  readonly #resolveHead: () => void;
+  readonly #resolveHead: (answer: UpstreamAnswer | Promise<UpstreamAnswer>) => void;
   readonly #rejectHead: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | undefined;
   #pieces: Uint8Array[] = [];
@@ -115,7 +132,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
   #linger: NodeJS.Timeout | undefined;
 
   constructor(cancellation: Cancellation) {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
     this.head = promise;
     this.#resolveHead = resolve;
     this.#rejectHead = reject;
@@ -139,6 +156,13 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     }
     if (this.#failure !== undefined) throw this.#failure.error;
     return undefined;
+  }
+
+  readRest(limit: number): Uint8Array[] | undefined {
+    if (!this.#ended || this.#failure !== undefined || this.#bytes > limit) return undefined;
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    return pieces;
   }
 
   release(): void {
@@ -170,7 +194,9 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     if (status < 200) return;
     this.status = status;
     this.headers = areSingle(headers) ? headers : joined(headers);
-    this.#resolveHead();
+    // Nearly every answer is as it was asked for, and needs no decoder.
+    const isPacked = headers["content-encoding"] !== undefined;
+    this.#resolveHead(isPacked ? Promise.resolve(this).then(decodeAnswer) : this);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {

@@ -20,7 +20,7 @@ export function withMedia(
   provider: Provider,
   call: ProviderCall,
   fetcher: MediaFetcher,
-  signal: () => AbortSignal,
+  context: { readonly signal: AbortSignal },
 ): ProviderCall | Promise<ProviderCall> {
   if (provider.needsBytes === undefined || fetcher.maxBytes === 0 || !mayNameAddress(call.body)) return call;
   const request = parseObject(decodeText(call.body));
@@ -30,7 +30,7 @@ export function withMedia(
     return url !== null && provider.needsBytes?.(call, url) === true;
   });
   if (places.length === 0) return call;
-  return fill(places, fetcher, signal()).then(() => ({ ...call, body: Buffer.from(JSON.stringify(request)) }));
+  return fill(places, fetcher, context.signal).then(() => ({ ...call, body: Buffer.from(JSON.stringify(request)) }));
 }
 
 /** A look at the bytes spares nearly every call the parse. */

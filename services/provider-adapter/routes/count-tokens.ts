@@ -41,7 +41,7 @@ async function countOf(
   { provider, call }: AdapterCall,
   signal: AbortSignal,
 ): Promise<TokenCount | undefined> {
-  return provider.countTokens?.(await withMedia(provider, call, media, () => signal));
+  return provider.countTokens?.(await withMedia(provider, call, media, { signal }));
 }
 
 async function ask(

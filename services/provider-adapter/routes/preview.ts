@@ -22,7 +22,7 @@ export function preview(parts: InferParts) {
     if (target.mockResponse !== undefined || provider.respondLocally?.(call) !== undefined) {
       throw gatewayError(Reason.OPERATION_UNSUPPORTED, `${provider.id} answers this call without an upstream`);
     }
-    const whole = await withMedia(provider, call, parts.media, () => signal);
+    const whole = await withMedia(provider, call, parts.media, { signal });
     const masked = maskedRequest(provider.begin(whole).request, call.credential);
     if (provider.authorizer === undefined) return masked;
     return { ...masked, headers: { ...masked.headers, authorization: "*****" } };

@@ -109,9 +109,14 @@ export class WalletAdmitter implements Admitter {
     this.#adoption = adoptForEver(this.#adoptionOptions(), config.adoptionIntervalMs, this.#stop.signal);
   }
 
-  async admit(request: AdmissionRequest, context: Cancellable): Promise<Admission> {
-    if (this.#closing) throw shuttingDown();
-    const claim = this.#claimOf(request);
+  admit(request: AdmissionRequest, context: Cancellable): Promise<Admission> {
+    if (this.#closing) return Promise.reject(shuttingDown());
+    let claim: Claim;
+    try {
+      claim = this.#claimOf(request);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
     if (!queued) {
       const now = this.#options.clock();

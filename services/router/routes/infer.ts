@@ -26,8 +26,8 @@ class InferEvents implements ReadyIterator<InferResponse> {
   #call: ModelCall | undefined;
   /** The last chunk, until it may go. */
   #held: InferResponse | undefined;
-  /** An event that follows what was handed out. */
-  #ready: InferResponse | undefined;
+  /** Events that may go, in their order. */
+  readonly #out: InferResponse[] = [];
   #finished = false;
   #draining: Promise<void> | undefined;
   #over = false;
@@ -46,40 +46,42 @@ class InferEvents implements ReadyIterator<InferResponse> {
     const ready = this.ready();
     if (ready !== undefined) return ready;
     try {
-      const call = this.#call;
-      if (call === undefined) return { done: false, value: await this.#open() };
-      if (this.#finished) {
+      let call = this.#call;
+      if (call === undefined) {
+        call = await admitCall(this.#core, this.#request, this.#context);
+        this.#call = call;
+        if (this.#over) call.close();
+        this.#out.push(await call.open());
+      } else if (this.#finished) {
         await this.#draining;
         this.#close();
         return over;
       }
-      for (;;) {
+      // An answer that is no stream is of use when it is whole: what came with its beginning is taken along.
+      while (this.#out.length === 0 || !(this.#finished || this.#request.stream)) {
+        const step = this.#out.length === 0 ? call.advance() : call.ready();
+        if (step === undefined) break;
         let response: InferResponse;
         try {
-          const step = call.advance();
           response = call.take(step instanceof Promise ? await step : step);
         } catch (thrown) {
           throw await call.failed(thrown);
         }
         if (response.event.case === "finished") await call.finish(response.event.value);
-        const value = this.#pass(response);
-        if (value !== undefined) return { done: false, value };
+        this.#pass(response);
       }
+      return this.#handOut() ?? over;
     } catch (error) {
       this.#close();
       throw error;
     }
   }
 
-  /** The event that follows what was handed out, or the end where the adapter has nothing more to do. */
+  /** The next event that may go, or the end where the adapter has nothing more to do. */
   ready(): Step | undefined {
     if (this.#over) return over;
-    const value = this.#ready;
-    if (value !== undefined) {
-      this.#ready = undefined;
-      return { done: false, value };
-    }
-    if (!this.#finished) return undefined;
+    const step = this.#handOut();
+    if (step !== undefined || !this.#finished) return step;
     this.#draining ??= this.#call?.drain();
     if (this.#draining !== undefined) return undefined;
     this.#close();
@@ -92,27 +94,20 @@ class InferEvents implements ReadyIterator<InferResponse> {
     return over;
   }
 
-  async #open(): Promise<InferResponse> {
-    const call = await admitCall(this.#core, this.#request, this.#context);
-    this.#call = call;
-    if (this.#over) call.close();
-    return call.open();
+  #handOut(): Step | undefined {
+    const value = this.#out.shift();
+    return value === undefined ? undefined : { done: false, value };
   }
 
-  /** What may be handed out now that this has come. */
-  #pass(response: InferResponse): InferResponse | undefined {
+  /** Adds what may be handed out now that this has come. */
+  #pass(response: InferResponse): void {
     const { event } = response;
-    const held = this.#held;
     if (event.case === "finished") this.#finished = true;
-    else if (event.case !== "chunk") return undefined;
-    else if (event.value.last) {
-      this.#held = response;
-      return held;
-    }
-    if (held === undefined) return response;
-    this.#held = undefined;
-    this.#ready = response;
-    return held;
+    else if (event.case !== "chunk") return;
+    if (this.#held !== undefined) this.#out.push(this.#held);
+    const isLast = event.case === "chunk" && event.value.last;
+    this.#held = isLast ? response : undefined;
+    if (!isLast) this.#out.push(response);
   }
 
   #close(): void {

@@ -23,6 +23,7 @@ export class Attempt {
   readonly #limits: AttemptLimits;
   readonly #begun: number;
   readonly #events: AsyncIterator<InferResponse>;
+  #end: IteratorResult<InferResponse> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #expired: string | undefined;
   #cutByClient = false;
@@ -49,26 +50,27 @@ export class Attempt {
     return this.#cutByClient;
   }
 
-  /** Waits for the first payload. Returns the adapter's own message, to be completed and passed on. */
-  async open(): Promise<{ readonly response: InferResponse; readonly started: Started }> {
-    let response: InferResponse;
-    try {
-      response = this.take(await this.advance());
-    } catch (error) {
-      throw this.failed(error);
-    }
-    if (response.event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
+  /** Looks at the first event, with which the answer has begun. Returns the adapter's own message, to be completed. */
+  begin({ event }: InferResponse): Started {
+    if (event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
     const { totalMs, firstPayloadMs, impatient } = this.#limits;
     if (firstPayloadMs !== undefined && firstPayloadMs < totalMs) {
       const rest = Math.max(0, totalMs - (performance.now() - this.#begun));
       this.#arm(rest, `no end within ${totalMs / 1000} seconds`, impatient.total);
     }
-    return { response, started: response.event.value };
+    return event.value;
   }
 
   /** Asks for the next event, which may be there. What comes is for `take`; what either fails with is for `failed`. */
   advance(): IteratorResult<InferResponse> | Promise<IteratorResult<InferResponse>> {
-    return nextStep(this.#events);
+    return this.#end ?? nextStep(this.#events);
+  }
+
+  /** The next event, if it is there already. The end of the stream is for `advance` to tell. */
+  ready(): IteratorResult<InferResponse> | undefined {
+    const step = readyStep(this.#events);
+    if (step?.done === true) this.#end = step;
+    return this.#end === undefined ? step : undefined;
   }
 
   /** The event that came. Throws where the stream is over: an answer ends with Finished. */

@@ -98,6 +98,11 @@ export class ModelCall {
     return this.#live().attempt.advance();
   }
 
+  /** The next event, if it is there already. */
+  ready(): IteratorResult<InferResponse> | undefined {
+    return this.#live().attempt.ready();
+  }
+
   /** The event that came. */
   take(result: IteratorResult<InferResponse>): InferResponse {
     const response = this.#live().attempt.take(result);
@@ -130,6 +135,7 @@ export class ModelCall {
   /** Frees everything. A call that is not recorded yet was given up by its client. */
   close(): void {
     this.#running?.attempt.close();
+    if (this.#settlement.done) return;
     if (this.#running === undefined) this.#settlement.void();
     else void this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
   }
@@ -170,17 +176,24 @@ export class ModelCall {
     if (this.#settlement.done) throw this.#aborted();
     const request: InferRequest = { ...this.#request, target: this.#target(deployment) };
     const attempt = new Attempt(this.#core.inference, request, deployment, this.#limits(deployment));
-    const route: Route = {
+    const running: Running = {
       deployment,
       groupName: group.name,
       attemptedRetries: this.#retries,
       attemptedFallbacks: this.#fallbacks,
+      attempt,
+      group,
     };
-    const running = { ...route, attempt, group };
     this.#running = running;
     try {
-      const { response, started } = await attempt.open();
+      let response: InferResponse;
+      try {
+        response = attempt.take(await attempt.advance());
+      } catch (error) {
+        throw attempt.failed(error);
+      }
       if (this.#settlement.done) throw this.#aborted();
+      const started = attempt.begin(response);
       this.#settlement.begin();
       started.deployment = deployment.id;
       started.provider = deployment.provider;
@@ -192,7 +205,7 @@ export class ModelCall {
       if (this.#settlement.done) throw this.#aborted();
       attempt.close();
       this.#running = undefined;
-      if (attempt.cutByClient) this.#cut = route;
+      if (attempt.cutByClient) this.#cut = running;
       const failure = readFailure(thrown, deployment);
       this.#noteFailure(failure, running);
       return failure;

@@ -71,7 +71,7 @@ function membersOf(provider: string, body: Uint8Array): JsonMember[] {
 function memberValue(provider: string, body: Uint8Array, member: JsonMember | undefined): JsonValue | undefined {
   if (member === undefined) return undefined;
   try {
-    return JSON.parse(decodeText(body.subarray(member.valueStart, member.valueEnd)));
+    return JSON.parse(viewOf(body).toString("utf8", member.valueStart, member.valueEnd));
   } catch {
     throw protocolError(provider, "the answer is malformed JSON");
   }
@@ -82,22 +82,27 @@ function notAnAnswer(provider: string, missing: string, error: JsonValue | undef
   return protocolError(provider, `the answer has no "${missing}"`);
 }
 
+/** The bytes with the methods of a Buffer, not copied: what the network brings is one already. */
+function viewOf(body: Uint8Array): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
 const emptyList = /^\[\s*\]/;
 
 /** The first bytes of a member's value. */
 function spanText(body: Uint8Array, { valueStart, valueEnd }: JsonMember): string {
-  return decodeText(body.subarray(valueStart, Math.min(valueEnd, valueStart + 16)));
+  return viewOf(body).toString("latin1", valueStart, Math.min(valueEnd, valueStart + 16));
 }
 
 const finishKey = Buffer.from('"finish_reason"');
 
 /** The last `finish_reason` in a span. In a string its quotes would be escaped, so what is found is a member. */
 function lastFinishReason(body: Uint8Array, span: JsonMember): string {
-  const text = Buffer.from(body.buffer, body.byteOffset + span.valueStart, span.valueEnd - span.valueStart);
-  const at = text.lastIndexOf(finishKey);
-  if (at === -1) return "";
+  const bytes = viewOf(body);
+  const at = bytes.lastIndexOf(finishKey, span.valueEnd - finishKey.length);
+  if (at < span.valueStart) return "";
   const from = at + finishKey.length;
-  return /^\s*:\s*"([a-z_]+)"/.exec(text.toString("latin1", from, from + 64))?.[1] ?? "";
+  return /^\s*:\s*"([a-z_]+)"/.exec(bytes.toString("latin1", from, Math.min(from + 64, span.valueEnd)))?.[1] ?? "";
 }
 
 /** OpenAI's chat words for how a response ended. */

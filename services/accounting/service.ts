@@ -4,6 +4,7 @@ import type { AccountingContext } from "./context.ts";
 import { watchDatabase } from "./database-outage.ts";
 import { reviveLeases } from "./db/lease-owners.ts";
 import { createPartitions } from "./db/partitions.ts";
+import { createSpendContexts } from "./db/spend-contexts.ts";
 import { createAccountingTelemetry } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createNotices } from "./notices.ts";
@@ -34,7 +35,8 @@ export async function createAccountingService(context: AccountingContext): Promi
     clock,
     intervalMs: config.housekeepingMs,
   });
-  const settlement = { database, partitions, notices, telemetry, clock, timeZone: config.timeZone };
+  const contexts = createSpendContexts(database, clock);
+  const settlement = { database, partitions, contexts, notices, telemetry, clock, timeZone: config.timeZone };
   const unsubscribe = await events.subscribeDurable(UsageRecordedSchema, "accounting", (batch) =>
     settle(settlement, batch),
   );

@@ -12,6 +12,7 @@ import {
   takeFromLeases,
   writeLedgers,
 } from "./db/quota-rows.ts";
+import type { SpendContexts } from "./db/spend-contexts.ts";
 import { insertRejected, insertSpendLogs } from "./db/spend-log-rows.ts";
 import type { AccountingTelemetry } from "./events.ts";
 import { type Ledger, ledgerAt } from "./ledger.ts";
@@ -24,6 +25,7 @@ import { type ReadUsage, readUsage, UnreadableUsage } from "./usage-record.ts";
 export interface SettlementContext {
   readonly database: Database;
   readonly partitions: Partitions;
+  readonly contexts: SpendContexts;
   readonly notices: Notices;
   readonly telemetry: AccountingTelemetry;
   readonly clock: () => number;
@@ -59,6 +61,7 @@ async function settleBatch(context: SettlementContext, batch: readonly UsageEven
   await context.partitions.ensure(new Set(batch.map(({ usage }) => usage.day)));
   const records = batch.map(({ usage }) => usage);
   try {
+    await context.contexts.ensure(batch.map(({ usage }) => usage.row.context));
     const nowMs = context.clock();
     const fresh = await context.database.transaction((em) => settleRecords(em, records, nowMs, context.timeZone));
     report(context, records.length, fresh, nowMs);

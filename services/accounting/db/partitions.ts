@@ -41,21 +41,21 @@ export function createPartitions(database: Database): Partitions {
  */
 async function createPartition(database: Database, day: string): Promise<void> {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(day)) throw new Error("not a day");
-  const table = `spend_log_${day.replaceAll("-", "")}`;
+  const table = `spend_row_${day.replaceAll("-", "")}`;
   const next = isoDay(Date.parse(`${day}T00:00:00Z`) + dayMs);
   await database.transaction(async (em) => {
     await rows(em, "select pg_advisory_xact_lock(hashtext('sluice.accounting.partitions'))");
     const attached = await rows(
       em,
       `select 1 from pg_inherits join pg_class child on child.oid = inhrelid
-       where inhparent = 'accounting.spend_log'::regclass and child.relname = $1`,
+       where inhparent = 'accounting.spend_row'::regclass and child.relname = $1`,
       [table],
     );
     if (attached.length > 0) return;
-    await rows(em, `create table if not exists accounting.${table} (like accounting.spend_log including all)`);
+    await rows(em, `create table if not exists accounting.${table} (like accounting.spend_row including all)`);
     await rows(
       em,
-      `alter table accounting.spend_log attach partition accounting.${table} for values from ('${day}') to ('${next}')`,
+      `alter table accounting.spend_row attach partition accounting.${table} for values from ('${day}') to ('${next}')`,
     );
   });
 }

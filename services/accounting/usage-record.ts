@@ -15,8 +15,8 @@ export interface Charge {
 
 /** A usage record that can be inserted as it is: a row, keyed by column, and what is charged with it. */
 export interface ReadUsage {
-  /** `YYYY-MM-DD`, from the record id. */
-  readonly day: string;
+  /** From the record id, in days since 1970. */
+  readonly day: number;
   readonly recordId: string;
   readonly row: UsageRow;
   readonly charges: readonly Charge[];
@@ -97,7 +97,7 @@ export function readUsage(event: UsageRecorded, nowMs: number): ReadUsage {
   if (mintedAtMs < nowMs - maxAgeMs || mintedAtMs > nowMs + maxAheadMs) {
     throw new UnreadableUsage("the record id is older than 400 days or from the future");
   }
-  const day = new Date(mintedAtMs).toISOString().slice(0, 10);
+  const day = Math.floor(mintedAtMs / 86_400_000);
   const startedAtMs = readTime(event.startedAt, nowMs) ?? mintedAtMs;
   const endedAtMs = readTime(event.endedAt, nowMs) ?? startedAtMs;
   const firstPayloadAtMs = readTime(event.firstPayloadAt, nowMs);
@@ -157,28 +157,16 @@ function rowOf(event: UsageRecorded, read: ReadParts): UsageRow {
 
 /** In the order of `contextColumns`. */
 function contextOf(event: UsageRecorded, keyId: string, leaseOwner: string, charges: readonly Charge[]): string {
-  const values = [
-    enumName(OperationSchema, event.operation),
-    enumName(UsageStatusSchema, event.status),
-    text(event.model),
-    text(event.modelGroup),
-    text(event.deployment),
-    text(event.provider),
-    text(event.upstreamModel),
-    keyId,
-    text(event.keyAlias),
-    text(event.userId),
-    text(event.teamId),
-    leaseOwner,
-    text(event.finishReason),
-    enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
-    String(event.stream),
-    String(event.usage?.estimated ?? false),
-    String(Math.min(event.attemptedRetries, maxText)),
-    String(Math.min(event.attemptedFallbacks, maxText)),
-  ];
-  for (const { scope } of charges) values.push(scope);
-  return values.join("\0");
+  const operation = enumName(OperationSchema, event.operation);
+  const status = enumName(UsageStatusSchema, event.status);
+  const costState = enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED);
+  const models = `${text(event.model)}\0${text(event.modelGroup)}\0${text(event.deployment)}\0${text(event.provider)}\0${text(event.upstreamModel)}`;
+  const callers = `${keyId}\0${text(event.keyAlias)}\0${text(event.userId)}\0${text(event.teamId)}\0${leaseOwner}`;
+  const attempts = `${Math.min(event.attemptedRetries, maxText)}\0${Math.min(event.attemptedFallbacks, maxText)}`;
+  const flags = `${event.stream}\0${event.usage?.estimated ?? false}`;
+  let context = `${operation}\0${status}\0${models}\0${callers}\0${text(event.finishReason)}\0${costState}\0${flags}\0${attempts}`;
+  for (const { scope } of charges) context += `\0${scope}`;
+  return context;
 }
 
 function settlementColumn({ scope, consumed }: Charge): Record<string, string> {

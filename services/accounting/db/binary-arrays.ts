@@ -5,13 +5,9 @@
  */
 
 const headerLength = 20;
-const oids = { int4: 23, int8: 20, text: 25, timestamptz: 1184, uuid: 2950 };
+const oids = { int8: 20, text: 25, timestamptz: 1184, uuid: 2950 };
 const postgresEpochMs = Date.UTC(2000, 0, 1);
 const uuidLength = 16;
-
-export function int4Array(values: readonly number[]): Buffer {
-  return fixedArray(oids.int4, 4, values, (view, at, value) => view.setInt32(at, value));
-}
 
 export function int8Array(values: readonly (bigint | null)[]): Buffer {
   return fixedArray(oids.int8, 8, values, (view, at, value) => view.setBigInt64(at, value));

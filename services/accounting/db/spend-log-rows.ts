@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { SqlEntityManager } from "@mikro-orm/postgresql";
 import type { ReadUsage } from "../usage-record.ts";
 import { int8Array, textArray, timeArray, uuidArray } from "./binary-arrays.ts";
+import { isoDay } from "./partitions.ts";
 import { contextId, keyHash } from "./spend-contexts.ts";
 import { rows } from "./statement.ts";
 
@@ -56,7 +57,10 @@ export async function insertSpendLogs(em: SqlEntityManager, records: readonly Re
   const fresh = new Set<string>();
   for (const [day, ofDay] of Map.groupBy(inOrder, (record) => record.day)) {
     // The ids come as one text: a row for each would cost the driver more than everything else about it.
-    const [inserted] = await rows<{ ids: string | null }>(em, insertRows, [day, ...columnsOf(ofDay)]);
+    const [inserted] = await rows<{ ids: string | null }>(em, insertRows, [
+      isoDay(day * 86_400_000),
+      ...columnsOf(ofDay),
+    ]);
     for (const id of inserted?.ids?.split(" ") ?? []) fresh.add(id);
   }
   return fresh;

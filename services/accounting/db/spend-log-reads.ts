@@ -75,7 +75,7 @@ export async function sumSpendLogs(em: SqlEntityManager, query: SpendLogQuery): 
      where day between $1::date and $2::date and record_id >= $8::uuid and record_id < $9::uuid
        and started_at >= to_timestamp($3::double precision / 1000)
        and started_at < to_timestamp($4::double precision / 1000)
-       and ($5::text is null or key_id = $5) and ($6::text is null or user_id = $6)
+       and ($5::text is null or key_hash = $10::bigint and key_id = $5) and ($6::text is null or user_id = $6)
        and ($7::text is null or call_id = $7 or record_id::text = $7)
      group by 1, 2, 3, 4 order by 1, 2, 3, 4`,
     [
@@ -88,6 +88,7 @@ export async function sumSpendLogs(em: SqlEntityManager, query: SpendLogQuery): 
       requestId,
       firstIdAt(fromMs - idSlackMs),
       firstIdAt(untilMs + idSlackMs),
+      keyId === null ? null : keyHash(keyId),
     ],
   );
   return found.map((row) => ({

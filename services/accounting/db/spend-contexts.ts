@@ -3,7 +3,7 @@ import type { Database } from "#chassis/database/database.ts";
 import { contextColumns } from "../usage-record.ts";
 import { rows } from "./statement.ts";
 
-/** What calls have in common, in the table `spend_context`. */
+/** What calls have in common, in the table `spend_context`: see `UsageRow.context`. */
 export interface SpendContexts {
   /** Makes the rows of contexts that are missing, before the first call refers to them. */
   ensure(contexts: Iterable<string>): Promise<void>;

@@ -34,7 +34,8 @@ const values = Object.keys(arrays)
   .join(", ")
   .replace(
     "tags",
-    "(select array_agg(tag order by nth) from json_array_elements_text(tags::json) with ordinality as t(tag, nth))",
+    `case when tags is not null then
+       (select array_agg(tag order by nth) from json_array_elements_text(tags::json) with ordinality as t(tag, nth)) end`,
   )
   .replace("settlements", "settlements::jsonb");
 const parameters = Object.values(arrays)

@@ -4,6 +4,7 @@ import type { AccountingContext } from "./context.ts";
 import { watchDatabase } from "./database-outage.ts";
 import { reviveLeases } from "./db/lease-owners.ts";
 import { createPartitions } from "./db/partitions.ts";
+import { createSpendContexts } from "./db/spend-contexts.ts";
 import { createAccountingTelemetry } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createNotices } from "./notices.ts";
@@ -34,7 +35,9 @@ export async function createAccountingService(context: AccountingContext): Promi
     clock,
     intervalMs: config.housekeepingMs,
   });
-  const settler = new Settler({ database, partitions, clock, timeZone: config.timeZone }, context.thread, context.log);
+  const contexts = createSpendContexts(database, clock);
+  const settlement = { database, partitions, contexts, clock, timeZone: config.timeZone };
+  const settler = new Settler(settlement, context.thread, context.log);
   const unsubscribe = await events.subscribeDurable(UsageRecordedSchema, "accounting", async (batch) => {
     const settled = await settler.settle(batch);
     telemetry.batchSettled(settled);

@@ -6,7 +6,8 @@ import { createLogger, errorText } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
 import { createPartitions } from "./db/partitions.ts";
 import { accountingSchema } from "./db/schema.ts";
-import { settle } from "./settlement.ts";
+import { createSpendContexts } from "./db/spend-contexts.ts";
+import { type SettlementContext, settle } from "./settlement.ts";
 import type { FromSettlementWorker, SettlementWorkerData, ToSettlementWorker } from "./settlement-thread.ts";
 import { timeZone } from "./time-zone.ts";
 
@@ -16,7 +17,13 @@ const { url, watched, logLevel, timeZone: zone }: SettlementWorkerData = workerD
 giveWayToCalls();
 const log = createLogger(logLevel).with({ service: "accounting" });
 const database = await connectDatabase({ ...accountingSchema, url: new Secret(url), watched, poolSize: 2, log });
-const context = { database, partitions: createPartitions(database), clock: Date.now, timeZone: timeZone(zone) };
+const context: SettlementContext = {
+  database,
+  partitions: createPartitions(database),
+  contexts: createSpendContexts(database, Date.now),
+  clock: Date.now,
+  timeZone: timeZone(zone),
+};
 const running = new Set<Promise<void>>();
 
 parentPort?.on("message", (message: ToSettlementWorker) => {

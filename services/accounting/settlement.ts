@@ -12,6 +12,7 @@ import {
   takeFromLeases,
   writeLedgers,
 } from "./db/quota-rows.ts";
+import type { SpendContexts } from "./db/spend-contexts.ts";
 import { insertRejected, insertSpendLogs } from "./db/spend-log-rows.ts";
 import { type Ledger, ledgerAt } from "./ledger.ts";
 import { bucketStart } from "./rate-window.ts";
@@ -22,6 +23,7 @@ import { type ReadUsage, readUsage, UnreadableUsage } from "./usage-record.ts";
 export interface SettlementContext {
   readonly database: Database;
   readonly partitions: Partitions;
+  readonly contexts: SpendContexts;
   readonly clock: () => number;
   readonly timeZone: TimeZone;
 }
@@ -80,6 +82,7 @@ async function settleBatch(run: Run, batch: readonly UsageEvent[]): Promise<void
   await context.partitions.ensure(new Set(batch.map(({ usage }) => usage.day)));
   const records = batch.map(({ usage }) => usage);
   try {
+    await context.contexts.ensure(batch.map(({ usage }) => usage.row.context));
     const nowMs = context.clock();
     const fresh = await context.database.transaction((em) => settleRecords(em, records, nowMs, context.timeZone));
     note(run.settled, records.length, fresh, nowMs);

@@ -8,6 +8,7 @@ import { Secret } from "#chassis/secret.ts";
 import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { createPartitions } from "./db/partitions.ts";
 import { accountingSchema } from "./db/schema.ts";
+import { createSpendContexts } from "./db/spend-contexts.ts";
 import { SettlementThread } from "./settlement-thread.ts";
 import { Settler } from "./settler.ts";
 import { type Backend, spendOf, startAccounting, startBackends, usage } from "./testing/accounting-fixture.ts";
@@ -55,7 +56,8 @@ for (const backend of backends) {
 
     test("is begun by a large batch, which does not wait for it, and takes the later ones", async () => {
       const database = await connectDatabase({ ...accountingSchema, url: backend.url, log });
-      const context = { database, partitions: createPartitions(database), clock: Date.now, timeZone: utc };
+      const [partitions, contexts] = [createPartitions(database), createSpendContexts(database, Date.now)];
+      const context = { database, partitions, contexts, clock: Date.now, timeZone: utc };
       const settler = new Settler(context, thread, log);
       assert.equal((await settler.settle(batch(3000, 10, "key:settler"))).inserted, 10);
       assert.equal(settler.threaded, false);

@@ -15,8 +15,8 @@ export interface Charge {
 
 /** A usage record that can be inserted as it is: a row, keyed by column, and what is charged with it. */
 export interface ReadUsage {
-  /** `YYYY-MM-DD`, from the record id. */
-  readonly day: string;
+  /** From the record id, in days since 1970. */
+  readonly day: number;
   readonly recordId: string;
   readonly row: UsageRow;
   readonly charges: readonly Charge[];
@@ -26,15 +26,54 @@ export interface ReadUsage {
   readonly endedAtMs: number;
 }
 
-/** A row of the spend log, keyed by column, in two parts. */
+/** A row of the spend log. Null stands for nothing: no text, no tokens. */
 export interface UsageRow {
-  /** What calls of one key to one model mostly have in common. A batch sends it to the database once. */
-  readonly common: Readonly<Record<string, RowValue>>;
-  /** What every call has for itself. */
-  readonly own: Readonly<Record<string, RowValue>>;
+  /**
+   * What calls of one key to one model mostly have in common: the values of `contextColumns` in their order, and the scopes
+   * that are charged the cost and the tokens, separated by NUL, which no value holds.
+   */
+  readonly context: string;
+  readonly keyId: string;
+  readonly callId: string;
+  readonly startedAtMs: number;
+  readonly firstPayloadAtMs: number | null;
+  readonly inputTokens: bigint;
+  readonly outputTokens: bigint;
+  readonly cacheReadTokens: bigint | null;
+  readonly cacheWriteTokens: bigint | null;
+  readonly cacheWrite1hTokens: bigint | null;
+  readonly reasoningTokens: bigint | null;
+  readonly inputAudioTokens: bigint | null;
+  readonly outputAudioTokens: bigint | null;
+  readonly toolCalls: bigint | null;
+  readonly endUser: string | null;
+  /** JSON. */
+  readonly tags: string | null;
+  /** JSON: what each scope is charged, where that is not the cost and the tokens for all of them. */
+  readonly settlements: string | null;
 }
 
-type RowValue = string | number | boolean | null | readonly string[] | readonly Readonly<Record<string, string>>[];
+/** The columns that a context begins with. */
+export const contextColumns = [
+  "operation",
+  "status",
+  "model",
+  "model_group",
+  "deployment",
+  "provider",
+  "upstream_model",
+  "key_id",
+  "key_alias",
+  "user_id",
+  "team_id",
+  "lease_owner",
+  "finish_reason",
+  "cost_state",
+  "stream",
+  "usage_estimated",
+  "attempted_retries",
+  "attempted_fallbacks",
+] as const;
 
 /** Why a record cannot become a row. */
 export class UnreadableUsage extends Error {
@@ -65,25 +104,26 @@ export function readUsage(event: UsageRecorded, nowMs: number): ReadUsage {
   if (mintedAtMs < nowMs - maxAgeMs || mintedAtMs > nowMs + maxAheadMs) {
     throw new UnreadableUsage("the record id is older than 400 days or from the future");
   }
-  const day = isoTime(mintedAtMs).slice(0, 10);
+  const day = Math.floor(mintedAtMs / 86_400_000);
   const startedAtMs = readTime(event.startedAt, nowMs) ?? mintedAtMs;
   const endedAtMs = readTime(event.endedAt, nowMs) ?? startedAtMs;
   const firstPayloadAtMs = readTime(event.firstPayloadAt, nowMs);
   const costNanoUsd = readCost(event.cost);
   const charges = readCharges(event.settlements, nowMs);
+  const leaseOwner = text(event.leaseOwner);
   return {
     day,
     recordId,
     charges,
     costNanoUsd,
     endedAtMs,
-    leaseOwner: text(event.leaseOwner),
+    leaseOwner,
     unpriced: event.cost?.state !== CostState.PRICED,
-    row: rowOf(event, { day, recordId, startedAtMs, endedAtMs, firstPayloadAtMs, costNanoUsd, charges }),
+    row: rowOf(event, { startedAtMs, firstPayloadAtMs, costNanoUsd, charges, leaseOwner }),
   };
 }
 
-interface ReadParts extends Pick<ReadUsage, "day" | "recordId" | "endedAtMs" | "costNanoUsd" | "charges"> {
+interface ReadParts extends Pick<ReadUsage, "leaseOwner" | "costNanoUsd" | "charges"> {
   readonly startedAtMs: number;
   readonly firstPayloadAtMs: number | undefined;
 }
@@ -91,49 +131,49 @@ interface ReadParts extends Pick<ReadUsage, "day" | "recordId" | "endedAtMs" | "
 /** The row in two literals: every call makes them. */
 function rowOf(event: UsageRecorded, read: ReadParts): UsageRow {
   const { usage, tags } = event;
+  const keyId = text(event.keyId);
+  const inputTokens = count(usage?.inputTokens);
+  const outputTokens = count(usage?.outputTokens);
+  const cacheReadTokens = count(usage?.cacheReadTokens);
+  const cacheWriteTokens = count(usage?.cacheWriteTokens);
+  const cacheWrite1hTokens = count(usage?.cacheWrite1hTokens);
+  const tokens = inputTokens + outputTokens + cacheReadTokens + cacheWriteTokens + cacheWrite1hTokens;
+  const isPlain = read.charges.every(
+    ({ consumed }) => consumed.nanoUsd === read.costNanoUsd && consumed.tokens === tokens,
+  );
   return {
-    common: {
-      day: read.day,
-      operation: enumName(OperationSchema, event.operation),
-      status: enumName(UsageStatusSchema, event.status),
-      model: text(event.model),
-      model_group: text(event.modelGroup),
-      deployment: text(event.deployment),
-      provider: text(event.provider),
-      upstream_model: text(event.upstreamModel),
-      key_id: text(event.keyId),
-      key_alias: text(event.keyAlias),
-      user_id: text(event.userId),
-      team_id: text(event.teamId),
-      end_user: text(event.endUser),
-      lease_owner: text(event.leaseOwner),
-      finish_reason: text(event.finishReason),
-      tags: tags.length === 0 ? tags : tags.slice(0, maxTags).map(text),
-      stream: event.stream,
-      input_audio_tokens: count(usage?.inputAudioTokens),
-      output_audio_tokens: count(usage?.outputAudioTokens),
-      tool_calls: count(usage?.toolCalls),
-      usage_estimated: usage?.estimated ?? false,
-      cost_state: enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED),
-      attempted_retries: Math.min(event.attemptedRetries, maxText),
-      attempted_fallbacks: Math.min(event.attemptedFallbacks, maxText),
-    },
-    own: {
-      record_id: read.recordId,
-      call_id: text(event.callId),
-      input_tokens: count(usage?.inputTokens),
-      output_tokens: count(usage?.outputTokens),
-      cache_read_tokens: count(usage?.cacheReadTokens),
-      cache_write_tokens: count(usage?.cacheWriteTokens),
-      cache_write_1h_tokens: count(usage?.cacheWrite1hTokens),
-      reasoning_tokens: count(usage?.reasoningTokens),
-      cost_nano_usd: String(read.costNanoUsd),
-      started_at: isoTime(read.startedAtMs),
-      ended_at: isoTime(read.endedAtMs),
-      first_payload_at: read.firstPayloadAtMs === undefined ? null : isoTime(read.firstPayloadAtMs),
-      settlements: read.charges.map(settlementColumn),
-    },
+    context: contextOf(event, keyId, read.leaseOwner, isPlain ? read.charges : []),
+    keyId,
+    callId: text(event.callId),
+    startedAtMs: read.startedAtMs,
+    firstPayloadAtMs: read.firstPayloadAtMs ?? null,
+    inputTokens,
+    outputTokens,
+    cacheReadTokens: orNull(cacheReadTokens),
+    cacheWriteTokens: orNull(cacheWriteTokens),
+    cacheWrite1hTokens: orNull(cacheWrite1hTokens),
+    reasoningTokens: orNull(count(usage?.reasoningTokens)),
+    inputAudioTokens: orNull(count(usage?.inputAudioTokens)),
+    outputAudioTokens: orNull(count(usage?.outputAudioTokens)),
+    toolCalls: orNull(count(usage?.toolCalls)),
+    endUser: event.endUser === "" ? null : text(event.endUser),
+    tags: tags.length === 0 ? null : JSON.stringify(tags.slice(0, maxTags).map(text)),
+    settlements: isPlain ? null : JSON.stringify(read.charges.map(settlementColumn)),
   };
+}
+
+/** In the order of `contextColumns`. */
+function contextOf(event: UsageRecorded, keyId: string, leaseOwner: string, charges: readonly Charge[]): string {
+  const operation = enumName(OperationSchema, event.operation);
+  const status = enumName(UsageStatusSchema, event.status);
+  const costState = enumName(CostStateSchema, event.cost?.state ?? CostState.UNSPECIFIED);
+  const models = `${text(event.model)}\0${text(event.modelGroup)}\0${text(event.deployment)}\0${text(event.provider)}\0${text(event.upstreamModel)}`;
+  const callers = `${keyId}\0${text(event.keyAlias)}\0${text(event.userId)}\0${text(event.teamId)}\0${leaseOwner}`;
+  const attempts = `${Math.min(event.attemptedRetries, maxText)}\0${Math.min(event.attemptedFallbacks, maxText)}`;
+  const flags = `${event.stream}\0${event.usage?.estimated ?? false}`;
+  let context = `${operation}\0${status}\0${models}\0${callers}\0${text(event.finishReason)}\0${costState}\0${flags}\0${attempts}`;
+  for (const { scope } of charges) context += `\0${scope}`;
+  return context;
 }
 
 function settlementColumn({ scope, consumed }: Charge): Record<string, string> {
@@ -172,9 +212,13 @@ function readTime(timestamp: Timestamp | undefined, nowMs: number): number | und
   return ms > nowMs - 2 * maxAgeMs && ms < nowMs + maxAheadMs ? ms : undefined;
 }
 
-function count(value: bigint | undefined): string {
+function count(value: bigint | undefined): bigint {
   if (value !== undefined && value > maxCallCount) throw new UnreadableUsage("a token count is absurd");
-  return value === undefined || value === 0n ? "0" : String(value);
+  return value ?? 0n;
+}
+
+function orNull(value: bigint): bigint | null {
+  return value === 0n ? null : value;
 }
 
 /** What PostgreSQL can store: no NUL, no lone surrogate, and not more than a name can need. */
@@ -182,10 +226,6 @@ function text(value: string): string {
   const cut = value.length > maxText ? value.slice(0, maxText) : value;
   const whole = cut.isWellFormed() ? cut : cut.toWellFormed();
   return whole.includes("\0") ? whole.replaceAll("\0", "\uFFFD") : whole;
-}
-
-function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 /** The name of an enum value in lower case; its number where it is not known yet. */

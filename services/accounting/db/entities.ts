@@ -1,6 +1,6 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
 
-/** One recorded call; the columns are the fields of `UsageRecorded`. */
+/** One recorded call, of the view; the columns are the fields of `UsageRecorded`. */
 export const SpendLog = defineEntity({
   name: "SpendLog",
   tableName: "spend_log",
@@ -14,6 +14,7 @@ export const SpendLog = defineEntity({
     deployment: p.text(),
     provider: p.text(),
     upstreamModel: p.text(),
+    keyHash: p.bigint(),
     keyId: p.text(),
     keyAlias: p.text(),
     userId: p.text(),

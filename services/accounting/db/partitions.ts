@@ -3,8 +3,8 @@ import { rows } from "./statement.ts";
 
 /** The day partitions of the spend log. */
 export interface Partitions {
-  /** Makes the partitions of days, `YYYY-MM-DD`, that are missing. Costs nothing where all are known. */
-  ensure(days: Iterable<string>): Promise<void>;
+  /** Makes the partitions of days since 1970 that are missing. Costs nothing where all are known. */
+  ensure(days: Iterable<number>): Promise<void>;
   /** Makes today's partition and the next days', so that no call has to wait for one at midnight. */
   ensureAhead(nowMs: number): Promise<void>;
 }
@@ -14,9 +14,9 @@ const daysAhead = 3;
 const maxRemembered = 1000;
 
 export function createPartitions(database: Database): Partitions {
-  const known = new Set<string>();
+  const known = new Set<number>();
 
-  async function ensure(days: Iterable<string>): Promise<void> {
+  async function ensure(days: Iterable<number>): Promise<void> {
     for (const day of days) {
       if (known.has(day)) continue;
       await createPartition(database, day);
@@ -28,7 +28,7 @@ export function createPartitions(database: Database): Partitions {
   return {
     ensure,
     ensureAhead(nowMs) {
-      const days = Array.from({ length: daysAhead + 1 }, (_, ahead) => isoDay(nowMs + ahead * dayMs));
+      const days = Array.from({ length: daysAhead + 1 }, (_, ahead) => Math.floor(nowMs / dayMs) + ahead);
       return ensure(days);
     },
   };
@@ -39,23 +39,23 @@ export function createPartitions(database: Database): Partitions {
  * `create table … partition of` would. Replicas take turns by an advisory
  * lock, which the transaction frees.
  */
-async function createPartition(database: Database, day: string): Promise<void> {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(day)) throw new Error("not a day");
-  const table = `spend_log_${day.replaceAll("-", "")}`;
-  const next = isoDay(Date.parse(`${day}T00:00:00Z`) + dayMs);
+async function createPartition(database: Database, day: number): Promise<void> {
+  const from = isoDay(day * dayMs);
+  const table = `spend_row_${from.replaceAll("-", "")}`;
+  const next = isoDay((day + 1) * dayMs);
   await database.transaction(async (em) => {
     await rows(em, "select pg_advisory_xact_lock(hashtext('sluice.accounting.partitions'))");
     const attached = await rows(
       em,
       `select 1 from pg_inherits join pg_class child on child.oid = inhrelid
-       where inhparent = 'accounting.spend_log'::regclass and child.relname = $1`,
+       where inhparent = 'accounting.spend_row'::regclass and child.relname = $1`,
       [table],
     );
     if (attached.length > 0) return;
-    await rows(em, `create table if not exists accounting.${table} (like accounting.spend_log including all)`);
+    await rows(em, `create table if not exists accounting.${table} (like accounting.spend_row including all)`);
     await rows(
       em,
-      `alter table accounting.spend_log attach partition accounting.${table} for values from ('${day}') to ('${next}')`,
+      `alter table accounting.spend_row attach partition accounting.${table} for values from ('${from}') to ('${next}')`,
     );
   });
 }

@@ -5,7 +5,6 @@ import type { Meter } from "@opentelemetry/api";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
-import { encodeMessage } from "#chassis/wire/message-writer.ts";
 import { WireWriter } from "#chassis/wire/wire-writer.ts";
 import { LeaseRecalledSchema, type QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { type Settlement, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
@@ -15,6 +14,7 @@ import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
 import type { OpenCall } from "../journal/segment.ts";
+import { encodeUsageRecord } from "../journal/usage-record-writer.ts";
 import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
 import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
 import { type Claim, claimed } from "./claim.ts";
@@ -186,7 +186,7 @@ export class WalletAdmitter implements Admitter {
       const now = this.#options.clock();
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
       const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      const encoded = encodeMessage(this.#writer, UsageRecordedSchema, record);
+      const encoded = encodeUsageRecord(this.#writer, record);
       let position: JournalPosition | undefined;
       try {
         position = this.#journal.end(call, encoded);
@@ -219,7 +219,7 @@ export class WalletAdmitter implements Admitter {
       publish: (records) =>
         events.publishDurable(
           UsageRecordedSchema,
-          records.map((record) => encodeMessage(this.#writer, UsageRecordedSchema, record)),
+          records.map((record) => encodeUsageRecord(this.#writer, record)),
         ),
       releaseWallets: async (dead) => {
         await quota.release({ owner: dead, all: true }, { timeoutMs: accountingTimeoutMs });

@@ -1,13 +1,13 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
-import { writeMessage } from "#chassis/wire/message-writer.ts";
 import { WireWriter } from "#chassis/wire/wire-writer.ts";
-import { type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
 import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
+import { writeUsageRecord } from "./usage-record-writer.ts";
 
 export interface JournalOptions {
   /** The folder that holds the journals of all owners. */
@@ -98,7 +98,7 @@ export class Journal {
   begin(record: UsageRecorded): OpenCall {
     const at = this.#open();
     try {
-      writeMessage(this.#writer, UsageRecordedSchema, record);
+      writeUsageRecord(this.#writer, record);
     } catch (error) {
       this.#writer.at = at;
       throw error;

@@ -1,11 +1,15 @@
 /**
-/**
- * How Node is started for a process of Sluice; package.json's `start` and the image's entry point say the same. Under load
- * the young generation grows to 64 MB instead of 16: the rarer it is collected, the fewer calls are in the middle then and
- * have to be copied. And nothing is made old at its birth because others of its kind have lived long: all that belongs to
- * a call dies young.
+ * How Node is started for a process of Sluice; package.json's `start` and the image's entry point say the same. A young
+ * generation of 32 MB instead of 16: the rarer it is collected, the fewer calls are in the middle then and have to be copied.
+ * Nothing is made old at its birth because others of its kind have lived long: all that belongs to a call dies young. What
+ * grows old all the same is collected when it is 40 % more than before, and not several times as much.
  */
-export const nodeArguments: readonly string[] = ["--max-semi-space-size=64", "--no-allocation-site-pretenuring"];
+export const nodeArguments: readonly string[] = [
+  "--min-semi-space-size=32",
+  "--max-semi-space-size=32",
+  "--no-allocation-site-pretenuring",
+  "--heap-growing-percent=40",
+];
 
 /**
  * The same where five processes share one machine. With more of them than processors, collecting young objects on several

@@ -36,7 +36,7 @@ export class Settler {
   /** As `settle` does. Rejects also where the thread dies meanwhile: the batch is delivered again, and settled here. */
   settle(records: readonly Uint8Array[]): Promise<Settled> {
     if (this.#thread !== undefined && records.length >= busyBatch) this.#busy(this.#thread);
-    const thread = this.#running?.alive === true ? this.#running : undefined;
+    const thread = this.threaded ? this.#running : undefined;
     return thread === undefined ? settle(this.#context, records) : thread.settle(records);
   }
 

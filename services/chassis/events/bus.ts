@@ -3,6 +3,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 /** Stops a subscription; resolves when the handler runs no more. */
 export type Unsubscribe = () => Promise<void>;
 
+/** Handles a batch of encoded events; they are delivered again where it rejects. */
 export type DurableHandler = (batch: readonly Uint8Array[]) => Promise<void>;
 
 /**

@@ -1,4 +1,4 @@
-import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from "node:http";
+import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { setImmediate as immediate } from "node:timers/promises";
@@ -48,8 +48,8 @@ export class OnePort {
   /** Connections that have not yet said what they speak. */
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
-  /** HTTP/1.1 connections, each with its latest answer. */
-  readonly #answers = new Map<Socket, ServerResponse | undefined>();
+  /** HTTP/1.1 connections, and how many requests on each are under way. */
+  readonly #running = new Map<Socket, number>();
   /** Those that were told farewell: what still arrives on them is not read. */
   readonly #left = new WeakSet<Socket>();
   /** Connections from before the certificates changed: each ends with the request on it. */
@@ -70,7 +70,8 @@ export class OnePort {
     this.#http1.on("request", (request, response) => {
       const { socket } = request;
       if (this.#left.has(socket)) return;
-      this.#answers.set(socket, response);
+      this.#count(socket, 1);
+      response.on("close", () => this.#count(socket, -1));
       if (this.#closing || this.#outdated.has(socket)) response.shouldKeepAlive = false;
       handler.http1(request, response);
     });
@@ -114,7 +115,7 @@ export class OnePort {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
       if (performance.now() < quiet) continue;
       for (const socket of this.#undecided) this.#sayFarewell(socket);
-      for (const [socket, answer] of this.#answers) if (answer?.writableFinished !== false) this.#sayFarewell(socket);
+      for (const [socket, running] of this.#running) if (running === 0) this.#sayFarewell(socket);
     }
     for (const socket of this.#sockets) socket.destroy();
     this.#http1.close();
@@ -132,8 +133,13 @@ export class OnePort {
     });
   }
 
+  #count(socket: Socket, change: 1 | -1): void {
+    const running = this.#running.get(socket);
+    if (running !== undefined) this.#running.set(socket, running + change);
+  }
+
   #sayFarewell(socket: Socket): void {
-    if (this.#left.has(socket)) return;
+    if (this.#left.has(socket) || socket.writableEnded) return;
     this.#left.add(socket);
     socket.end(farewell);
     setTimeout(() => socket.destroy(), farewellMs).unref();
@@ -150,7 +156,7 @@ export class OnePort {
     socket.on("error", ignore);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      this.#answers.delete(socket);
+      this.#running.delete(socket);
     });
   }
 
@@ -180,7 +186,7 @@ export class OnePort {
         this.#http2.emit("connection", socket);
         return;
       }
-      this.#answers.set(socket, undefined);
+      this.#running.set(socket, 0);
       this.#http1.emit("connection", socket);
       socket.resume();
     };

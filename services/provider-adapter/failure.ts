@@ -42,14 +42,14 @@ export function callError(provider: string, error: unknown, abort: Abort, starte
   if (timeouts.has(code)) return timeoutError(provider, error);
   if (malformed.test(code)) return malformedAnswer(provider, "the answer is malformed", error);
   if (code === "" && isMistake(error)) return new ConnectError("the adapter failed", Code.Internal, {}, [], error);
-  if (code === "UND_ERR_INVALID_ARG") return connectionError(provider, "the request cannot be sent", false, error);
+  if (code === "HTTP_REQUEST_INVALID") return connectionError(provider, "the request cannot be sent", false, error);
   if (started) return malformedAnswer(provider, "the connection was cut in the middle of the answer", error);
   return connectionError(provider, connectionText(code), true, error);
 }
 
-const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
-/** Codes of undici's parser and of the decompressors. */
-const malformed = /^(?:HPE_|Z_|ZSTD_|ERR__ERROR|ERR_BROTLI|ERR_ZSTD|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_)/;
+const timeouts = new Set(["HTTP_CONNECT_TIMEOUT", "HTTP_HEAD_TIMEOUT", "HTTP_BODY_TIMEOUT", "ETIMEDOUT"]);
+/** Codes of the HTTP client and of the decompressors. */
+const malformed = /^(?:HTTP_MALFORMED$|Z_|ZSTD_|ERR__ERROR|ERR_BROTLI|ERR_ZSTD)/;
 
 /** Neither the network nor a provider throws these: the fault is ours, and no repetition heals it. */
 function isMistake(error: unknown): boolean {
@@ -73,7 +73,7 @@ function connectionText(code: string): string {
     case "":
     case "ECONNRESET":
     case "EPIPE":
-    case "UND_ERR_SOCKET":
+    case "HTTP_CUT":
       return "the connection was cut";
     default:
       return `the connection failed (${code})`;

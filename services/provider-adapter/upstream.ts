@@ -1,5 +1,7 @@
 import type { LookupFunction } from "node:net";
-import { Agent, type Dispatcher } from "undici";
+import { HttpClient } from "#chassis/http1/http-client.ts";
+import type { ExchangeListener, HttpExchange } from "#chassis/http1/http-exchange.ts";
+import type { HttpRequest } from "#chassis/http1/request-head.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { AdapterConfig } from "./config.ts";
 import { decodeAnswer } from "./content-decoding.ts";
@@ -48,48 +50,34 @@ const maxAddresses = 1000;
 /** How long the rest of a body may take that nobody reads, so that its connection can be used again. */
 const lingerMs = 1000;
 
-/** Keep-alive connections to every provider, one call on each at a time. `lookup`: how host names are resolved. */
+/** Kept connections to every provider, one call on each at a time. `lookup`: how host names are resolved. */
 export function createUpstream(config: AdapterConfig, lookup?: LookupFunction): Upstream {
-  const agent = new Agent({
-    connections: config.maxConnections,
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-    headersTimeout: config.idleTimeoutMs,
-    bodyTimeout: config.idleTimeoutMs,
-    maxHeaderSize: 64 * 1024,
-    connect: { timeout: config.connectTimeoutMs, ...(lookup === undefined ? {} : { lookup }) },
+  const client = new HttpClient({
+    maxConnections: config.maxConnections,
+    connectTimeoutMs: config.connectTimeoutMs,
+    headTimeoutMs: config.idleTimeoutMs,
+    bodyTimeoutMs: config.idleTimeoutMs,
+    keepAliveMs: 30_000,
+    maxHeadBytes: 64 * 1024,
+    lookup,
   });
   const addresses = new Map<string, Address>();
   return {
     send(request, cancellation) {
       if (cancellation.aborted) return Promise.reject(cancellation.reason);
-      let address = addresses.get(request.url);
+      const call = new UpstreamCall(cancellation);
       try {
-        address ??= remember(addresses, request.url);
+        const { origin, path } = addresses.get(request.url) ?? remember(addresses, request.url);
+        const { method } = request;
+        const headers = { ...request.headers, "accept-encoding": "identity" };
+        call.send(client, { origin, path, method, headers, body: method === "GET" ? undefined : request.body });
       } catch (error) {
         return Promise.reject(error);
       }
-      const call = new UpstreamCall(cancellation);
-      const options = {
-        origin: address.origin,
-        path: address.path,
-        method: request.method,
-        headers: headerList(request.headers),
-        body: request.method === "GET" ? null : request.body,
-      };
-      agent.dispatch(options, call);
-      return call.head;
+      return call.answered;
     },
-    close: () => agent.close(),
+    close: () => client.close(),
   };
-}
-
-/** Names and values in turn, which undici takes without looking names up. */
-function headerList(headers: Readonly<Record<string, string>>): string[] {
-  const list: string[] = [];
-  for (const name in headers) if (name !== "accept-encoding") list.push(name, headers[name] ?? "");
-  list.push("accept-encoding", "identity");
-  return list;
 }
 
 interface Address {
@@ -114,15 +102,15 @@ function parseAddress(text: string): URL {
   return url;
 }
 
-/** One request in flight: what undici tells, handed on as it is asked for. */
-class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
+/** One request in flight: what the client tells, handed on as it is asked for. */
+class UpstreamCall implements ExchangeListener, UpstreamAnswer {
   status = 0;
   headers: Readonly<Record<string, string>> = {};
-  readonly head: Promise<UpstreamAnswer>;
+  readonly answered: Promise<UpstreamAnswer>;
   readonly #cancellation: Cancellation;
   readonly #resolveHead: (answer: UpstreamAnswer | Promise<UpstreamAnswer>) => void;
   readonly #rejectHead: (error: unknown) => void;
-  #controller: Dispatcher.DispatchController | undefined;
+  #exchange: HttpExchange | undefined;
   #pieces: Uint8Array[] = [];
   #bytes = 0;
   #wake: (() => void) | undefined;
@@ -133,11 +121,16 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
 
   constructor(cancellation: Cancellation) {
     const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
-    this.head = promise;
+    this.answered = promise;
     this.#resolveHead = resolve;
     this.#rejectHead = reject;
     this.#cancellation = cancellation;
-    cancellation.onAbort(this.#onAbort);
+  }
+
+  /** Throws where the request is none that can be sent. */
+  send(client: HttpClient, request: HttpRequest): void {
+    this.#exchange = client.send(request, this);
+    this.#cancellation.onAbort(this.#onAbort);
   }
 
   async read(): Promise<Uint8Array[] | undefined> {
@@ -151,7 +144,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
       const pieces = this.#pieces;
       this.#pieces = [];
       this.#bytes = 0;
-      if (this.#controller?.paused) this.#controller.resume();
+      this.#exchange?.resume();
       return pieces;
     }
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -167,66 +160,57 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
 
   release(): void {
     if (this.#released) return;
-    this.#released = true;
-    this.#pieces = [];
-    this.#cancellation.onAbort(undefined);
+    this.#leave();
     if (this.#ended || this.#failure !== undefined) return;
-    this.#linger = setTimeout(() => this.#controller?.abort(new Error("nobody reads the answer")), lingerMs);
+    this.#linger = setTimeout(() => this.#exchange?.abort(), lingerMs);
     this.#linger.unref();
-    if (this.#controller?.paused) this.#controller.resume();
+    this.#exchange?.resume();
   }
 
   cancel(): void {
     if (this.#released || this.#ended || this.#failure !== undefined) return;
-    this.#released = true;
-    this.#pieces = [];
-    this.#cancellation.onAbort(undefined);
-    this.#controller?.abort(new Error("nobody reads the answer"));
+    this.#leave();
+    this.#exchange?.abort();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#cancellation.aborted) controller.abort(abortError(this.#cancellation));
-  }
-
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: NodeJS.Dict<string | string[]>): void {
-    // A 1xx head is no answer; the real one follows.
-    if (status < 200) return;
+  head(status: number, headers: Readonly<Record<string, string>>): void {
     this.status = status;
-    this.headers = areSingle(headers) ? headers : joined(headers);
+    this.headers = headers;
     // Nearly every answer is as it was asked for, and needs no decoder.
     const isPacked = headers["content-encoding"] !== undefined;
     this.#resolveHead(isPacked ? Promise.resolve(this).then(decodeAnswer) : this);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+  data(piece: Uint8Array): void {
     if (this.#released) return;
     this.#pieces.push(piece);
     this.#bytes += piece.length;
-    if (this.#bytes >= highWaterBytes) controller.pause();
+    if (this.#bytes >= highWaterBytes) this.#exchange?.pause();
     this.#notify();
   }
 
-  onResponseEnd(): void {
+  end(): void {
     this.#ended = true;
     this.#finish();
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error);
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#rejectHead(error);
+    this.#finish();
   }
 
   readonly #onAbort = (): void => {
     this.#pieces = [];
-    this.#controller?.abort(abortError(this.#cancellation));
-    this.#fail(this.#cancellation.reason);
+    this.#exchange?.abort();
+    this.fail(this.#cancellation.reason);
   };
 
-  #fail(error: unknown): void {
-    if (this.#failure !== undefined || this.#ended) return;
-    this.#failure = { error };
-    this.#rejectHead(error);
-    this.#finish();
+  /** What still comes is for nobody. */
+  #leave(): void {
+    this.#released = true;
+    this.#pieces = [];
+    this.#cancellation.onAbort(undefined);
   }
 
   #finish(): void {
@@ -240,18 +224,4 @@ class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
     this.#wake = undefined;
     wake?.();
   }
-}
-
-/** Nearly every answer has one value for each name, and needs no copy. */
-function areSingle(headers: NodeJS.Dict<string | string[]>): headers is Record<string, string> {
-  for (const name in headers) if (typeof headers[name] !== "string") return false;
-  return true;
-}
-
-function joined(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value = ""]) => [name, [value].flat().join(", ")]));
-}
-
-function abortError({ reason }: Cancellation): Error {
-  return reason instanceof Error ? reason : new Error("aborted");
 }

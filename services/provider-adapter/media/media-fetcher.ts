@@ -26,7 +26,7 @@ const silenceMs = 10_000;
 const maxRedirects = 5;
 const maxAddressLength = 8192;
 const maxConnections = 16;
-const timeouts = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
+const timeouts = new Set(["HTTP_CONNECT_TIMEOUT", "HTTP_HEAD_TIMEOUT", "HTTP_BODY_TIMEOUT", "ETIMEDOUT"]);
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 /** What a file cannot be used for, to be told with its host. */

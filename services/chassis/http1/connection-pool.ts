@@ -1,0 +1,146 @@
+import type { LookupFunction } from "node:net";
+import { Connection, type ConnectionContext, type ConnectionOwner } from "./connection.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import type { Origin } from "./open-socket.ts";
+
+/** What the pools of a client have in common. */
+export interface PoolContext extends ConnectionContext {
+  /** The most connections to one origin. */
+  readonly maxConnections: number;
+  readonly lookup: LookupFunction | undefined;
+  /** A connection was made. */
+  added(connection: Connection): void;
+  /** A connection was closed. */
+  removed(connection: Connection): void;
+}
+
+/** The connections to one origin, and who waits for one: first come, first served. */
+export class ConnectionPool implements ConnectionOwner {
+  readonly #context: PoolContext;
+  readonly #origin: Origin;
+  readonly #emptied: (pool: ConnectionPool) => void;
+  #waiting: HttpExchange[] = [];
+  /** The one used last is used first. */
+  #idle: Connection[] = [];
+  /** Became free since the last turn of the event loop. */
+  #freed: Connection[] = [];
+  /** Became free one turn earlier. */
+  #rested: Connection[] = [];
+  #size = 0;
+  #connecting = 0;
+  #isArmed = false;
+  #isClosing = false;
+  #session: Buffer | undefined;
+
+  /** `emptied`: it has no connection any more and nobody waits. */
+  constructor(context: PoolContext, origin: Origin, emptied: (pool: ConnectionPool) => void) {
+    this.#context = context;
+    this.#origin = origin;
+    this.#emptied = emptied;
+  }
+
+  get authority(): string {
+    return this.#origin.authority;
+  }
+
+  send(exchange: HttpExchange): void {
+    this.#waiting.push(exchange);
+    this.#arm();
+  }
+
+  /** Takes an exchange out of the line. */
+  readonly leave = (exchange: HttpExchange): void => {
+    const at = this.#waiting.indexOf(exchange);
+    if (at !== -1) this.#waiting.splice(at, 1);
+    this.#checkEmpty();
+  };
+
+  /** Closes the connections as they become idle and nobody waits. */
+  close(): void {
+    this.#isClosing = true;
+    for (const connection of [...this.#idle, ...this.#rested, ...this.#freed]) {
+      if (this.#waiting.length === 0) connection.closeIdle();
+    }
+    this.#checkEmpty();
+  }
+
+  opened(connection: Connection): void {
+    this.#connecting -= 1;
+    const next = this.#waiting.shift();
+    if (next !== undefined) connection.send(next);
+    else this.freed(connection);
+  }
+
+  freed(connection: Connection): void {
+    this.#freed.push(connection);
+    this.#arm();
+  }
+
+  lost(connection: Connection, error: Error | undefined): void {
+    this.#size -= 1;
+    this.#context.removed(connection);
+    if (connection.isIdle) {
+      for (const list of [this.#idle, this.#rested, this.#freed]) remove(list, connection);
+    } else if (connection.isConnecting) {
+      this.#connecting -= 1;
+      this.#session = undefined;
+      // Each of those that wait has asked for a connection: this one stands for the first of them.
+      if (error !== undefined && this.#waiting.length > this.#connecting) {
+        const exchange = this.#waiting.shift();
+        exchange?.settle();
+        exchange?.listener.fail(error);
+      }
+    }
+    if (this.#waiting.length > 0) this.#arm();
+    this.#checkEmpty();
+  }
+
+  session(session: Buffer): void {
+    this.#session = session;
+  }
+
+  #arm(): void {
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    setImmediate(this.#turn);
+  }
+
+  /**
+   * Once in a turn of the event loop, after what has come was read: requests go out on connections that were seen open, and
+   * silent, since their last answer. What a server sends behind an answer, or its closing the connection, is not met by the
+   * next request that way.
+   */
+  readonly #turn = (): void => {
+    this.#isArmed = false;
+    this.#idle.push(...this.#rested);
+    this.#rested = this.#freed;
+    this.#freed = [];
+    while (this.#waiting.length > 0) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) break;
+      const exchange = this.#waiting.shift();
+      if (exchange !== undefined) connection.send(exchange);
+    }
+    const missing = this.#waiting.length - this.#connecting - this.#rested.length;
+    const room = this.#context.maxConnections - this.#size;
+    for (let count = Math.min(missing, room); count > 0; count -= 1) this.#open();
+    if (this.#rested.length > 0) this.#arm();
+    if (this.#isClosing) this.close();
+  };
+
+  #open(): void {
+    this.#size += 1;
+    this.#connecting += 1;
+    const target = { origin: this.#origin, lookup: this.#context.lookup, session: this.#session };
+    this.#context.added(new Connection(this.#context, this, target));
+  }
+
+  #checkEmpty(): void {
+    if (this.#size === 0 && this.#waiting.length === 0) this.#emptied(this);
+  }
+}
+
+function remove(list: Connection[], connection: Connection): void {
+  const at = list.indexOf(connection);
+  if (at !== -1) list.splice(at, 1);
+}

@@ -1,0 +1,254 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Slotted } from "../slots.ts";
+import type { AnswerHead, HeadReader } from "./answer-head.ts";
+import { type AnswerListener, AnswerParser } from "./answer-parser.ts";
+import { HttpError } from "./http-error.ts";
+import type { HttpExchange } from "./http-exchange.ts";
+import { connectError, openSocket, type SocketOptions } from "./open-socket.ts";
+
+/** Ticks of the client's timer that make up each of the times; Infinity for none. */
+export interface TimeLimits {
+  readonly connect: number;
+  readonly head: number;
+  readonly body: number;
+  readonly idle: number;
+}
+
+/** What the connections of a client have in common. */
+export interface ConnectionContext {
+  /** The time, in ticks. */
+  readonly clock: { readonly tick: number; readonly tickMs: number };
+  readonly limits: TimeLimits;
+  readonly heads: HeadReader;
+  readonly maxHeadBytes: number;
+}
+
+/** Who has a connection, and hears what becomes of it. */
+export interface ConnectionOwner {
+  opened(connection: Connection): void;
+  /** Its exchange is over, and it can be used again. */
+  freed(connection: Connection): void;
+  /** It is closed. `error`: why it could not be opened. */
+  lost(connection: Connection, error: Error | undefined): void;
+  /** The server has sent a TLS session. */
+  session(session: Buffer): void;
+}
+
+/** A read; TLS has at most as much in a record. */
+const readBytes = 16 * 1024;
+/** Up to here a body is copied behind its head, so that both leave in one piece. */
+const joinedBytes = 16 * 1024;
+/** Servers are believed to close a connection this much before they say, for what is on its way. */
+const hintMarginMs = 1000;
+
+/** One connection: one exchange at a time. */
+export class Connection implements AnswerListener, Slotted {
+  slot = -1;
+  readonly #context: ConnectionContext;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket | TLSSocket;
+  readonly #buffer = Buffer.allocUnsafeSlow(readBytes);
+  readonly #parser: AnswerParser;
+  #state: "connecting" | "idle" | "busy" | "closed" = "connecting";
+  #exchange: HttpExchange | undefined;
+  #error: Error | undefined;
+  /** When something last happened. */
+  #since: number;
+  /** For how many ticks it may be idle. */
+  #idleTicks: number;
+  #isPaused = false;
+  #isReferenced = true;
+
+  constructor(
+    context: ConnectionContext,
+    owner: ConnectionOwner,
+    target: Pick<SocketOptions, "origin" | "lookup" | "session">,
+  ) {
+    this.#context = context;
+    this.#owner = owner;
+    this.#parser = new AnswerParser(context.heads, context.maxHeadBytes);
+    this.#since = context.clock.tick;
+    this.#idleTicks = context.limits.idle;
+    const onBytes = (length: number) => this.#read(length);
+    this.#socket = openSocket({ ...target, buffer: this.#buffer, onBytes });
+    this.#socket
+      .once(target.origin.isSecure ? "secureConnect" : "connect", () => this.#opened())
+      .on("session", (session: Buffer) => owner.session(session))
+      .on("end", () => this.#ended())
+      .on("error", (error) => {
+        this.#error ??= error;
+      })
+      .on("close", () => this.#fail(this.#error ?? cut()));
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Whether it waits for its next exchange. */
+  get isIdle(): boolean {
+    return this.#state === "idle";
+  }
+
+  get isConnecting(): boolean {
+    return this.#state === "connecting";
+  }
+
+  /** Sends a request on an idle connection. */
+  send(exchange: HttpExchange): void {
+    this.#state = "busy";
+    this.#exchange = exchange;
+    this.#since = this.#context.clock.tick;
+    if (!this.#isReferenced) {
+      this.#isReferenced = true;
+      this.#socket.ref();
+    }
+    exchange.start(this);
+    this.#parser.begin(exchange.method, this);
+    const { requestHead, body } = exchange;
+    if (body === undefined || body.length === 0) {
+      this.#socket.write(requestHead, "latin1");
+    } else if (body.length <= joinedBytes) {
+      const whole = Buffer.allocUnsafe(requestHead.length + body.length);
+      whole.write(requestHead, 0, requestHead.length, "latin1");
+      whole.set(body, requestHead.length);
+      this.#socket.write(whole);
+    } else {
+      this.#socket.cork();
+      this.#socket.write(requestHead, "latin1");
+      this.#socket.write(body);
+      this.#socket.uncork();
+    }
+  }
+
+  pause(): void {
+    if (this.#isPaused || this.#state !== "busy") return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#since = this.#context.clock.tick;
+    this.#socket.resume();
+  }
+
+  /** Cuts the connection without a word to its exchange. */
+  abort(): void {
+    this.#exchange = undefined;
+    this.#close(undefined);
+  }
+
+  /** Closes it unless an exchange is on it. */
+  closeIdle(): void {
+    if (this.#state === "idle") this.#close(undefined);
+  }
+
+  /** Time has passed. */
+  onTick(): void {
+    const { clock, limits } = this.#context;
+    const silent = clock.tick - this.#since;
+    if (this.#state === "connecting") {
+      if (silent > limits.connect) this.#fail(new HttpError("HTTP_CONNECT_TIMEOUT", "no connection in time"));
+    } else if (this.#state === "idle") {
+      if (silent >= this.#idleTicks) this.#close(undefined);
+      else this.#unreference();
+    } else if (!this.#isPaused) {
+      if (!this.#parser.hasHead) {
+        if (silent > limits.head) this.#fail(new HttpError("HTTP_HEAD_TIMEOUT", "no answer in time"));
+      } else if (silent > limits.body) {
+        this.#fail(new HttpError("HTTP_BODY_TIMEOUT", "the answer has not gone on in time"));
+      }
+    }
+  }
+
+  /** The parser's. */
+  head({ status, headers }: AnswerHead): void {
+    this.#exchange?.listener.head(status, headers);
+  }
+
+  /** The parser's. */
+  data(piece: Buffer): void {
+    this.#exchange?.listener.data(piece);
+  }
+
+  #opened(): void {
+    if (this.#state !== "connecting") return;
+    this.#state = "idle";
+    this.#since = this.#context.clock.tick;
+    this.#owner.opened(this);
+  }
+
+  #read(length: number): void {
+    // Nothing was asked: whatever it is, the next answer must not be taken for it.
+    if (this.#state !== "busy") return this.#fail(cut());
+    this.#since = this.#context.clock.tick;
+    let taken: number;
+    try {
+      taken = this.#parser.take(this.#buffer, length);
+    } catch (error) {
+      return this.#fail(error instanceof Error ? error : cut());
+    }
+    if (this.#parser.isDone) this.#complete(taken === length);
+  }
+
+  /** `isClean`: nothing came behind the answer. */
+  #complete(isClean: boolean): void {
+    const exchange = this.#exchange;
+    const isReusable = isClean && this.#parser.staysOpen && this.#socket.writableLength === 0 && this.#keepsFor();
+    this.#exchange = undefined;
+    this.#parser.forget();
+    exchange?.settle();
+    if (isReusable) {
+      this.resume();
+      this.#state = "idle";
+      this.#owner.freed(this);
+    } else {
+      this.#close(undefined);
+    }
+    exchange?.listener.end();
+  }
+
+  /** Notes for how long the server keeps the connection; whether that is worth it. */
+  #keepsFor(): boolean {
+    const { clock, limits } = this.#context;
+    const hint = this.#parser.keepAliveMs;
+    if (hint !== undefined) this.#idleTicks = Math.min(limits.idle, Math.floor((hint - hintMarginMs) / clock.tickMs));
+    return this.#idleTicks > 0;
+  }
+
+  #ended(): void {
+    if (this.#state === "busy" && this.#parser.finish()) this.#complete(false);
+    else if (this.#state !== "connecting") this.#fail(cut());
+  }
+
+  #fail(error: Error): void {
+    if (this.#state === "closed") return;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.settle();
+    this.#close(this.#state === "connecting" ? connectError(error) : undefined);
+    exchange?.listener.fail(error);
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#state === "closed") return;
+    this.#owner.lost(this, error);
+    this.#state = "closed";
+    this.#parser.forget();
+    this.#socket.destroy();
+  }
+
+  /** An idle connection keeps no process alive. */
+  #unreference(): void {
+    if (!this.#isReferenced) return;
+    this.#isReferenced = false;
+    this.#socket.unref();
+  }
+}
+
+function cut(): HttpError {
+  return new HttpError("HTTP_CUT", "the connection ended before the answer");
+}

@@ -141,10 +141,11 @@ export function staysOpen({ minorVersion, headers }: AnswerHead): boolean {
   const isChunked = headers["transfer-encoding"] !== undefined;
   if (isChunked && (minorVersion === 0 || headers["content-length"] !== undefined)) return false;
   if (connection === undefined) return minorVersion === 1;
-  const options = connection.toLowerCase().split(",");
-  if (options.some((option) => option.trim() === "close")) return false;
-  return minorVersion === 1 || options.some((option) => option.trim() === "keep-alive");
+  return minorVersion === 1 ? !closeOption.test(connection) : keepAliveOption.test(connection);
 }
+
+const closeOption = /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i;
+const keepAliveOption = /^[\t ]*keep-alive[\t ]*$/i;
 
 /** For how long the server keeps an idle connection, in milliseconds, where it says so. */
 export function keepAliveMs({ headers }: AnswerHead): number | undefined {

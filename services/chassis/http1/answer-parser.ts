@@ -1,4 +1,11 @@
-import { type AnswerHead, type BodyLength, bodyLength, HeadReader, keepAliveMs, staysOpen } from "./answer-head.ts";
+import {
+  type AnswerHead,
+  type BodyLength,
+  bodyLength,
+  type HeadReader,
+  keepAliveMs,
+  staysOpen,
+} from "./answer-head.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { malformed } from "./http-error.ts";
 

@@ -64,7 +64,8 @@ export class ChunkedBody {
     switch (this.#state) {
       case "size":
       case "size-rest":
-        return this.#sizeStep(byte);
+        this.#sizeStep(byte);
+        return;
       case "extension":
         if (byte === carriageReturn) this.#state = "size-line-feed";
         else this.#skip(byte);

@@ -26,8 +26,8 @@ export class ConnectionPool implements ConnectionOwner {
   #freed: Connection[] = [];
   /** Became free one turn earlier. */
   #rested: Connection[] = [];
+  #opening: Connection[] = [];
   #size = 0;
-  #connecting = 0;
   #isArmed = false;
   #isClosing = false;
   #session: Buffer | undefined;
@@ -55,17 +55,17 @@ export class ConnectionPool implements ConnectionOwner {
     this.#checkEmpty();
   };
 
-  /** Closes the connections as they become idle and nobody waits. */
+  /** Closes the connections as soon as nobody waits or is on them. */
   close(): void {
     this.#isClosing = true;
-    for (const connection of [...this.#idle, ...this.#rested, ...this.#freed]) {
-      if (this.#waiting.length === 0) connection.closeIdle();
+    if (this.#waiting.length === 0) {
+      for (const connection of [...this.#opening, ...this.#freed, ...this.#rested, ...this.#idle]) connection.close();
     }
     this.#checkEmpty();
   }
 
   opened(connection: Connection): void {
-    this.#connecting -= 1;
+    remove(this.#opening, connection);
     const next = this.#waiting.shift();
     if (next !== undefined) connection.send(next);
     else this.freed(connection);
@@ -81,15 +81,10 @@ export class ConnectionPool implements ConnectionOwner {
     this.#context.removed(connection);
     if (connection.isIdle) {
       for (const list of [this.#idle, this.#rested, this.#freed]) remove(list, connection);
-    } else if (connection.isConnecting) {
-      this.#connecting -= 1;
+    } else if (connection.isOpening) {
+      remove(this.#opening, connection);
       this.#session = undefined;
-      // Each of those that wait has asked for a connection: this one stands for the first of them.
-      if (error !== undefined && this.#waiting.length > this.#connecting) {
-        const exchange = this.#waiting.shift();
-        exchange?.settle();
-        exchange?.listener.fail(error);
-      }
+      if (error !== undefined) this.#refuse(error);
     }
     if (this.#waiting.length > 0) this.#arm();
     this.#checkEmpty();
@@ -121,7 +116,7 @@ export class ConnectionPool implements ConnectionOwner {
       const exchange = this.#waiting.shift();
       if (exchange !== undefined) connection.send(exchange);
     }
-    const missing = this.#waiting.length - this.#connecting - this.#rested.length;
+    const missing = this.#waiting.length - this.#opening.length - this.#rested.length;
     const room = this.#context.maxConnections - this.#size;
     for (let count = Math.min(missing, room); count > 0; count -= 1) this.#open();
     if (this.#rested.length > 0) this.#arm();
@@ -129,10 +124,19 @@ export class ConnectionPool implements ConnectionOwner {
   };
 
   #open(): void {
-    this.#size += 1;
-    this.#connecting += 1;
     const target = { origin: this.#origin, lookup: this.#context.lookup, session: this.#session };
-    this.#context.added(new Connection(this.#context, this, target));
+    const connection = new Connection(this.#context, this, target);
+    this.#size += 1;
+    this.#opening.push(connection);
+    this.#context.added(connection);
+  }
+
+  /** A connection could not be opened. Each of those that wait has asked for one: it stands for the first of them. */
+  #refuse(error: Error): void {
+    if (this.#waiting.length <= this.#opening.length) return;
+    const exchange = this.#waiting.shift();
+    exchange?.settle();
+    exchange?.listener.fail(error);
   }
 
   #checkEmpty(): void {

@@ -50,7 +50,7 @@ export class Connection implements AnswerListener, Slotted {
   readonly #socket: Socket | TLSSocket;
   readonly #buffer = Buffer.allocUnsafeSlow(readBytes);
   readonly #parser: AnswerParser;
-  #state: "connecting" | "idle" | "busy" | "closed" = "connecting";
+  #state: "opening" | "idle" | "busy" | "closed" = "opening";
   #exchange: HttpExchange | undefined;
   #error: Error | undefined;
   /** When something last happened. */
@@ -82,17 +82,13 @@ export class Connection implements AnswerListener, Slotted {
       .on("close", () => this.#fail(this.#error ?? cut()));
   }
 
-  get isPaused(): boolean {
-    return this.#isPaused;
-  }
-
   /** Whether it waits for its next exchange. */
   get isIdle(): boolean {
     return this.#state === "idle";
   }
 
-  get isConnecting(): boolean {
-    return this.#state === "connecting";
+  get isOpening(): boolean {
+    return this.#state === "opening";
   }
 
   /** Sends a request on an idle connection. */
@@ -141,16 +137,16 @@ export class Connection implements AnswerListener, Slotted {
     this.#close(undefined);
   }
 
-  /** Closes it unless an exchange is on it. */
-  closeIdle(): void {
-    if (this.#state === "idle") this.#close(undefined);
+  /** Closes it, which is idle or not even open yet. */
+  close(): void {
+    this.#close(undefined);
   }
 
   /** Time has passed. */
   onTick(): void {
     const { clock, limits } = this.#context;
     const silent = clock.tick - this.#since;
-    if (this.#state === "connecting") {
+    if (this.#state === "opening") {
       if (silent > limits.connect) this.#fail(new HttpError("HTTP_CONNECT_TIMEOUT", "no connection in time"));
     } else if (this.#state === "idle") {
       if (silent >= this.#idleTicks) this.#close(undefined);
@@ -175,23 +171,27 @@ export class Connection implements AnswerListener, Slotted {
   }
 
   #opened(): void {
-    if (this.#state !== "connecting") return;
+    if (this.#state !== "opening") return;
     this.#state = "idle";
     this.#since = this.#context.clock.tick;
     this.#owner.opened(this);
   }
 
   #read(length: number): void {
-    // Nothing was asked: whatever it is, the next answer must not be taken for it.
-    if (this.#state !== "busy") return this.#fail(cut());
+    if (this.#state !== "busy") {
+      // Nothing was asked: whatever it is, the next answer must not be taken for it.
+      this.#fail(cut());
+      return;
+    }
     this.#since = this.#context.clock.tick;
-    let taken: number;
+    let taken = 0;
     try {
       taken = this.#parser.take(this.#buffer, length);
     } catch (error) {
-      return this.#fail(error instanceof Error ? error : cut());
+      this.#fail(error instanceof Error ? error : cut());
     }
-    if (this.#parser.isDone) this.#complete(taken === length);
+    // It may have been cancelled on the way.
+    if (this.#exchange !== undefined && this.#parser.isDone) this.#complete(taken === length);
   }
 
   /** `isClean`: nothing came behind the answer. */
@@ -221,7 +221,7 @@ export class Connection implements AnswerListener, Slotted {
 
   #ended(): void {
     if (this.#state === "busy" && this.#parser.finish()) this.#complete(false);
-    else if (this.#state !== "connecting") this.#fail(cut());
+    else if (this.#state !== "opening") this.#fail(cut());
   }
 
   #fail(error: Error): void {
@@ -229,7 +229,7 @@ export class Connection implements AnswerListener, Slotted {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.settle();
-    this.#close(this.#state === "connecting" ? connectError(error) : undefined);
+    this.#close(this.#state === "opening" ? connectError(error) : undefined);
     exchange?.listener.fail(error);
   }
 

@@ -36,11 +36,6 @@ export class HttpExchange {
     this.#leave = leave;
   }
 
-  /** Whether the server is made to wait. */
-  get isPaused(): boolean {
-    return this.#connection?.isPaused ?? false;
-  }
-
   /** Nothing more is read. What was read already still comes. */
   pause(): void {
     this.#connection?.pause();

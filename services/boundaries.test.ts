@@ -86,7 +86,7 @@ test("the catalog is data: it imports the validator and nothing else", () => {
 
 test("providers and translators do no I/O", () => {
   const pure = production.filter(({ file }) => /^services\/provider-adapter\/(providers|translate)\//.test(file));
-  const io = /^(undici|node:(?!buffer|util)|services\/chassis\/(log|database|events|telemetry|rpc|serve))/;
+  const io = /^(undici|node:(?!buffer|util)|services\/chassis\/(log|database|events|telemetry|rpc|serve|http1))/;
   noOffences(pure, ({ imports, text }) => [
     ...imports.filter((path) => io.test(path)),
     ...(text.match(/\b(fetch\(|Date\.now\(|new Date\(\)|process\.|setTimeout\(|console\.)/g) ?? []),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { findUpstreamError } from "#chassis/errors.ts";
+import { HttpError, type HttpErrorCode } from "#chassis/http1/http-error.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { callError } from "./failure.ts";
 
@@ -24,4 +25,29 @@ test("what the network says is told by its code, also underneath", () => {
     assert.equal(findUpstreamError(error)?.kind, UpstreamErrorKind.CONNECTION);
     assert.equal(error.rawMessage, "openai: the connection was refused");
   }
+});
+
+test("what the HTTP client says is told as what it means", () => {
+  const cut = ["CONNECTION", 500, "openai: the connection was cut"] as const;
+  const late = ["TIMEOUT", 408, "openai: no answer in time"] as const;
+  const cases: Readonly<Record<HttpErrorCode, readonly [keyof typeof UpstreamErrorKind, number, string, boolean?]>> = {
+    HTTP_CONNECT_TIMEOUT: late,
+    HTTP_HEAD_TIMEOUT: late,
+    HTTP_BODY_TIMEOUT: late,
+    HTTP_CUT: cut,
+    HTTP_MALFORMED: ["BAD_GATEWAY", 502, "openai: the answer is malformed"],
+    HTTP_REQUEST_INVALID: ["CONNECTION", 500, "openai: the request cannot be sent", false],
+    HTTP_CLOSED: ["CONNECTION", 500, "openai: the connection failed (HTTP_CLOSED)"],
+  };
+  for (const [code, [kind, status, message, retryable = true]] of Object.entries(cases)) {
+    const error = callError("openai", new HttpError(code as HttpErrorCode, "underneath"), running, false);
+    const detail = findUpstreamError(error);
+    assert.equal(error.rawMessage, message);
+    assert.deepEqual(
+      [detail?.kind, detail?.httpStatus, detail?.retryable],
+      [UpstreamErrorKind[kind], status, retryable],
+    );
+  }
+  const broken = callError("openai", new HttpError("HTTP_CUT", "underneath"), running, true);
+  assert.equal(broken.rawMessage, "openai: the connection was cut in the middle of the answer");
 });

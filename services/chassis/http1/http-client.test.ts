@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHook } from "node:async_hooks";
 import { createServer } from "node:net";
 import { after, describe, test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
@@ -217,7 +218,9 @@ describe("failures", () => {
       "ECONNREFUSED",
       "ECONNREFUSED",
     ]);
-    assert.equal(await code(ask(client, "http://nowhere.invalid")), "ENOTFOUND");
+    const nobody = Object.assign(new Error("no such name"), { code: "ENOTFOUND" });
+    const lost = new HttpClient({ ...limits, lookup: (_, __, callback) => callback(nobody, "") });
+    assert.equal(await code(ask(lost, "http://nowhere.test")), "ENOTFOUND");
   });
 
   test("no connection in time, also with others waiting", async () => {
@@ -386,12 +389,23 @@ describe("closing", () => {
   });
 
   test("it leaves no timer and no socket behind", async () => {
-    const before = process.getActiveResourcesInfo().length;
+    await Promise.all(ends.splice(0).map((end) => end()));
+    const alive = new Map<number, string>();
+    const watch = createHook({
+      init: (id, type) =>
+        /^(Timeout|Immediate|TCPWRAP|TCPCONNECTWRAP|GETADDRINFOREQWRAP)$/.test(type) && alive.set(id, type),
+      destroy: (id) => alive.delete(id),
+    }).enable();
     const [server, client] = await pair(answerHi);
+    const cancelled = new Asked(client, server.origin);
     await Promise.all([1, 2, 3].map(() => ask(client, server.origin)));
-    await client.close();
-    await server.close();
+    cancelled.exchange.abort();
+    assert.ok([...alive.values()].includes("Timeout"));
+    await Promise.all([client.close(), server.close()]);
     ends.pop();
-    await until(() => process.getActiveResourcesInfo().length <= before);
+    for (let turns = 0; turns < 20; turns += 1) await nextTurn();
+    watch.disable();
+    const left = [...alive.values()].filter((type) => type !== "Immediate");
+    assert.deepEqual(left, []);
   });
 });

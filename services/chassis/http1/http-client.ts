@@ -64,8 +64,11 @@ export class HttpClient {
   /** Sends a request. Throws an `HttpError` where it cannot be sent; all else the listener hears, and not before it returns. */
   send(request: HttpRequest, listener: ExchangeListener): HttpExchange {
     if (this.#closed !== undefined) throw new HttpError("HTTP_CLOSED", "the client is closed");
-    const pool = this.#pools.get(request.origin) ?? this.#addPool(request.origin);
+    const known = this.#pools.get(request.origin);
+    const pool = known ?? this.#newPool(request.origin);
     const head = this.#heads.write(request, pool.authority);
+    // Only now: a pool is forgotten with the last of its connections or of those that wait.
+    if (known === undefined) this.#pools.set(request.origin, pool);
     const exchange = new HttpExchange(request.method, head, request.body, listener, pool.leave);
     pool.send(exchange);
     return exchange;
@@ -79,12 +82,11 @@ export class HttpClient {
     return this.#closed.promise;
   }
 
-  #addPool(origin: string): ConnectionPool {
+  #newPool(origin: string): ConnectionPool {
     const pool = new ConnectionPool(this.#context, readOrigin(origin), () => {
       if (this.#pools.get(origin) === pool) this.#pools.delete(origin);
       this.#checkClosed();
     });
-    this.#pools.set(origin, pool);
     return pool;
   }
 

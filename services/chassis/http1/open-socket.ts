@@ -55,7 +55,7 @@ export function openSocket({ origin, buffer, onBytes, lookup, session }: SocketO
       return true;
     },
   };
-  const where = { host: origin.host, port: origin.port, noDelay: true, onread, ...(lookup && { lookup }) };
+  const where = { host: origin.host, port: origin.port, onread, ...(lookup && { lookup }) };
   const socket = origin.isSecure
     ? openTls({
         ...where,

@@ -107,9 +107,13 @@ export class ConnectionPool implements ConnectionOwner {
    */
   readonly #turn = (): void => {
     this.#isArmed = false;
-    this.#idle.push(...this.#rested);
+    const rested = this.#rested;
     this.#rested = this.#freed;
     this.#freed = [];
+    for (const connection of rested) {
+      if (connection.hasSent) this.#idle.push(connection);
+      else connection.close();
+    }
     while (this.#waiting.length > 0) {
       const connection = this.#idle.pop();
       if (connection === undefined) break;
@@ -125,10 +129,16 @@ export class ConnectionPool implements ConnectionOwner {
 
   #open(): void {
     const target = { origin: this.#origin, lookup: this.#context.lookup, session: this.#session };
-    const connection = new Connection(this.#context, this, target);
-    this.#size += 1;
-    this.#opening.push(connection);
-    this.#context.added(connection);
+    try {
+      const connection = new Connection(this.#context, this, target);
+      this.#size += 1;
+      this.#opening.push(connection);
+      this.#context.added(connection);
+    } catch (error) {
+      // What Node.js, or whoever resolves names, refuses at once.
+      this.#refuse(error instanceof Error ? error : new Error(String(error)));
+      this.#checkEmpty();
+    }
   }
 
   /** A connection could not be opened. Each of those that wait has asked for one: it stands for the first of them. */

@@ -39,7 +39,7 @@ export interface ConnectionOwner {
 const readBytes = 16 * 1024;
 /** Up to here a body is copied behind its head, so that both leave in one piece. */
 const joinedBytes = 16 * 1024;
-/** Servers are believed to close a connection this much before they say, for what is on its way. */
+/** A connection is closed this much before its server said it would, for what is on its way by then. */
 const hintMarginMs = 1000;
 
 /** One connection: one exchange at a time. */
@@ -89,6 +89,14 @@ export class Connection implements AnswerListener, Slotted {
 
   get isOpening(): boolean {
     return this.#state === "opening";
+  }
+
+  /**
+   * Whether all of the last request has left. It is looked at when the connection has rested: an answer may be read before
+   * the system says that what was written is.
+   */
+  get hasSent(): boolean {
+    return this.#socket.writableLength === 0;
   }
 
   /** Sends a request on an idle connection. */
@@ -160,12 +168,11 @@ export class Connection implements AnswerListener, Slotted {
     }
   }
 
-  /** The parser's. */
+  /** The parser's to call, as is `data`. */
   head({ status, headers }: AnswerHead): void {
     this.#exchange?.listener.head(status, headers);
   }
 
-  /** The parser's. */
   data(piece: Buffer): void {
     this.#exchange?.listener.data(piece);
   }
@@ -197,7 +204,7 @@ export class Connection implements AnswerListener, Slotted {
   /** `isClean`: nothing came behind the answer. */
   #complete(isClean: boolean): void {
     const exchange = this.#exchange;
-    const isReusable = isClean && this.#parser.staysOpen && this.#socket.writableLength === 0 && this.#keepsFor();
+    const isReusable = isClean && this.#parser.staysOpen && this.#keepsFor();
     this.#exchange = undefined;
     this.#parser.forget();
     exchange?.settle();

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { LookupFunction } from "node:net";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates, TLSSocket } from "node:tls";
+import { Worker } from "node:worker_threads";
 import { createAuthority } from "../testing/certificates.ts";
 import { HttpClient } from "./http-client.ts";
 import { Asked, ask, limits } from "./testing/ask.ts";
@@ -70,6 +72,36 @@ test("a second connection goes on with the session of the first", async () => {
   await sleep(20);
   await Promise.all([ask(client, server.origin), ask(client, server.origin)]);
   assert.deepEqual(reused, [false, false, true]);
+});
+
+/** A server with a thread of its own: it answers before this one has heard that all was written. */
+const quickServer = `
+  const { createServer } = require("node:tls");
+  const { parentPort, workerData } = require("node:worker_threads");
+  let connections = 0;
+  const server = createServer(workerData, (socket) => {
+    connections += 1;
+    socket.on("data", () => socket.write("HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nhi")).on("error", () => undefined);
+  });
+  server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));
+  parentPort.on("message", () => parentPort.postMessage(connections));
+`;
+
+test("connections are used again, also where an answer is quicker than the word that all was written", async (t) => {
+  const { certificate, key } = await authority.issue();
+  const server = new Worker(quickServer, { eval: true, workerData: { cert: certificate, key } });
+  t.after(() => server.terminate());
+  const [port] = await once(server, "message");
+  let left = 2000;
+  const lane = async () => {
+    for (; left > 0; left -= 1) {
+      const asked = await ask(client, `https://127.0.0.1:${port}`, { method: "POST", body: Buffer.alloc(100) });
+      assert.equal(asked.body, "hi");
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+  server.postMessage("how many");
+  assert.deepEqual(await once(server, "message"), [8]);
 });
 
 test("large bodies, with somebody who does not read for a while", async () => {

@@ -221,6 +221,18 @@ describe("failures", () => {
     const nobody = Object.assign(new Error("no such name"), { code: "ENOTFOUND" });
     const lost = new HttpClient({ ...limits, lookup: (_, __, callback) => callback(nobody, "") });
     assert.equal(await code(ask(lost, "http://nowhere.test")), "ENOTFOUND");
+    const odd = new HttpClient({
+      ...limits,
+      lookup: () => {
+        throw new Error("odd");
+      },
+    });
+    const both = await Promise.all([ask(odd, "http://nowhere.test"), ask(odd, "http://nowhere.test")]);
+    assert.deepEqual(
+      both.map(({ error }) => error?.message),
+      ["odd", "odd"],
+    );
+    await Promise.all([lost.close(), odd.close()]);
   });
 
   test("no connection in time, also with others waiting", async () => {

@@ -92,6 +92,13 @@ export class WireWriter {
     this.#varint(value);
   }
 
+  /** The same with its field's tag before it. */
+  varintField(field: number, value: number): void {
+    this.#reserve(15);
+    this.#varint(field << 3);
+    this.#varint(value);
+  }
+
   /** A signed integer of 32 bits: a negative one takes ten bytes. */
   int32(value: number): void {
     if (value >= 0) this.varint(value);

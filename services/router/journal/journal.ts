@@ -2,12 +2,10 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
 import { WireWriter } from "#chassis/wire/wire-writer.ts";
-import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
 import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
-import { writeUsageRecord } from "./usage-record-writer.ts";
 
 export interface JournalOptions {
   /** The folder that holds the journals of all owners. */
@@ -94,17 +92,14 @@ export class Journal {
     return this.#segments.find(({ number }) => number > segment.number);
   }
 
-  /** Takes a call that starts. Throws where it takes none; it may be made once `flushed()` has resolved. */
-  begin(record: UsageRecorded): OpenCall {
+  /**
+   * Takes a call that starts, its record encoded. Throws where it takes none; it may be made once `flushed()` has resolved.
+   */
+  begin(recordId: string, record: Uint8Array): OpenCall {
     const at = this.#open();
-    try {
-      writeUsageRecord(this.#writer, record);
-    } catch (error) {
-      this.#writer.at = at;
-      throw error;
-    }
-    const frame = this.#seal(frameType.begin, at);
-    const call = { recordId: record.recordId, slot: -1, ...frame };
+    this.#writer.raw(record);
+    const { segment, offset, length } = this.#seal(frameType.begin, at);
+    const call = { recordId, slot: -1, segment, offset, length };
     call.segment.open.add(call);
     this.#group.begun.push(call);
     return call;

@@ -34,7 +34,7 @@ export class Settlement {
   readonly #events: RouterEvents;
   readonly #runtime: RouterRuntime;
   readonly #startedAt: number;
-  #firstPayloadAt: Date | undefined;
+  #firstPayloadAt: number | undefined;
   #payloads = 0;
   #bytes = 0;
   #done = false;
@@ -57,7 +57,7 @@ export class Settlement {
 
   /** The answer has begun. */
   begin(): void {
-    this.#firstPayloadAt = new Date(this.#runtime.now());
+    this.#firstPayloadAt = this.#runtime.now();
   }
 
   /** Counts what passes by, for the case that nobody says at the end what was used. */
@@ -138,7 +138,7 @@ export class Settlement {
    * alone, while the provider bills what it had written.
    */
   #silentTokens(): bigint {
-    const silentMs = (this.#firstPayloadAt?.getTime() ?? this.#runtime.now()) - this.#startedAt - silentGraceMs;
+    const silentMs = (this.#firstPayloadAt ?? this.#runtime.now()) - this.#startedAt - silentGraceMs;
     const limit = this.#request.shape?.maxOutputTokens ?? maxSilentTokens;
     return BigInt(Math.min(limit, Math.max(0, Math.ceil((silentMs / 1000) * silentTokensPerSecond))));
   }

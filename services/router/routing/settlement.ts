@@ -39,12 +39,18 @@ export class Settlement {
   #bytes = 0;
   #done = false;
 
-  constructor(request: InferRequest, admission: Admission, events: RouterEvents, runtime: RouterRuntime) {
+  constructor(
+    request: InferRequest,
+    admission: Admission,
+    events: RouterEvents,
+    runtime: RouterRuntime,
+    startedAt: number,
+  ) {
     this.#request = request;
     this.#admission = admission;
     this.#events = events;
     this.#runtime = runtime;
-    this.#startedAt = runtime.now();
+    this.#startedAt = startedAt;
   }
 
   get done(): boolean {
@@ -67,9 +73,9 @@ export class Settlement {
   }
 
   /** Completes `finished` with what the answer costs. Resolves when that is recorded. */
-  succeed(route: Route, finished: Finished): Promise<void> {
+  succeed(route: Route, finished: Finished, now: number): Promise<void> {
     finished.usage ??= this.#estimatedUsage();
-    finished.cost = this.#costOf(route, finished.usage);
+    finished.cost = this.#costOf(route, finished.usage, now);
     return this.#settle(route, UsageStatus.SUCCESS, finished.usage, finished.cost, finished.finishReason);
   }
 
@@ -82,7 +88,7 @@ export class Settlement {
     try {
       const usage = this.#estimatedUsage();
       usage.outputTokens += this.#silentTokens();
-      await this.#settle(route, status, usage, this.#costOf(route, usage), "");
+      await this.#settle(route, status, usage, this.#costOf(route, usage, this.#runtime.now()), "");
     } catch (error) {
       this.#events.settlementFailed(this.#request.callId, error);
     }
@@ -99,8 +105,8 @@ export class Settlement {
     }
   }
 
-  #costOf({ deployment }: Route, usage: Usage): Cost {
-    const cost = costOf(usage, deployment.price(this.#runtime.now()));
+  #costOf({ deployment }: Route, usage: Usage, now: number): Cost {
+    const cost = costOf(usage, deployment.price(now));
     if (cost.state === CostState.UNPRICED) this.#events.unpriced(deployment);
     return cost;
   }

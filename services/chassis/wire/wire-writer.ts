@@ -1,7 +1,7 @@
 const defaultCapacity = 16 * 1024;
 const nothing = Buffer.allocUnsafeSlow(0);
 /** Up to here a text that is ASCII is written character by character, which is cheaper than a call of the runtime. */
-const shortText = 40;
+const shortText = 16;
 /** From here a text's length in bytes is asked for; below, room for the worst case is reserved. */
 const longText = 4096;
 

@@ -49,7 +49,9 @@ const kinds = [undefined, UpstreamErrorKind.CONTEXT_WINDOW, UpstreamErrorKind.CO
 function reachableGroups(core: RouterCore, { options, caller }: InferRequest, primary: ModelGroup): ModelGroup[] {
   const groups = [primary];
   if (options?.disableFallbacks === true) return groups;
-  const names = new Set(options?.fallbacks ?? []);
+  const asked = options?.fallbacks ?? [];
+  if (asked.length === 0 && kinds.every((kind) => core.fallbacks(primary.name, kind).length === 0)) return groups;
+  const names = new Set(asked);
   for (const kind of kinds) for (const name of core.fallbacks(primary.name, kind)) names.add(name);
   // A Set's iteration sees what is added on the way: fallbacks of fallbacks are reached like this.
   for (const name of names) {

@@ -56,12 +56,6 @@ export class WireWriter {
     this.at += chunk.length;
   }
 
-  /** Raw bytes of a text that is known to be ASCII. */
-  ascii(value: string): void {
-    this.#reserve(value.length);
-    this.at += this.bytes.write(value, this.at, "latin1");
-  }
-
   /** Opens what stands behind its own length, and returns the mark that `close` needs. */
   open(): number {
     this.#reserve(1);

@@ -16,7 +16,7 @@ import { Journal, type JournalPosition } from "../journal/journal.ts";
 import type { Admission, AdmissionRequest, Admitter, Cancellable } from "./admission.ts";
 import { AdmittedCall, type BegunCall, type CallOwner } from "./admitted-call.ts";
 import { CallRecords, tokensOf } from "./call-record.ts";
-import { type Claim, claimed } from "./claim.ts";
+import { type Claim, claimOf } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
 import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from "./events.ts";
 import { type CallScope, Hold } from "./hold.ts";
@@ -117,12 +117,11 @@ export class WalletAdmitter implements Admitter {
     } catch (error) {
       return Promise.reject(error);
     }
-    const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
-    if (!queued) {
+    if (!isAwaited(claim)) {
       const now = this.#options.clock();
       const hold = Hold.tryTake(claim.scopes, claim.nano, claim.tokens, now);
       if (hold !== undefined) {
-        if (claim.scopes.some(({ wallet }) => wallet?.isLow(now) === true)) this.#queues.prefetch(claim);
+        if (isLow(claim, now)) this.#queues.prefetch(claim);
         return this.#begin(request, { hold, outputTokenCap: undefined }, now, false);
       }
     }
@@ -155,7 +154,7 @@ export class WalletAdmitter implements Admitter {
         param: "model",
       });
     }
-    return { scopes, ...claimed(estimate), price };
+    return claimOf(scopes, estimate);
   }
 
   #begin(request: AdmissionRequest, granted: Granted, now: number, waited: boolean): Promise<Admission> {
@@ -260,6 +259,17 @@ export class WalletAdmitter implements Admitter {
     await this.#book.close(sent && this.#inFlight === 0);
     this.#journal.close();
   }
+}
+
+/** Whether calls wait for one of its wallets, and it must not overtake them. */
+function isAwaited({ scopes }: Claim): boolean {
+  for (const { wallet } of scopes) if (wallet !== undefined && wallet.waiting > 0) return true;
+  return false;
+}
+
+function isLow({ scopes }: Claim, now: number): boolean {
+  for (const { wallet } of scopes) if (wallet?.isLow(now) === true) return true;
+  return false;
 }
 
 function shuttingDown(): ConnectError {

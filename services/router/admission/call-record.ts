@@ -129,9 +129,8 @@ export function tokensOf(usage: Usage): number {
   );
 }
 
-/** Text that every database takes: bounded, well formed, without NUL. */
+/** Text that every database takes: bounded and without NUL. Half a surrogate pair becomes U+FFFD where it is encoded. */
 function storable(text: string): string {
   const cut = text.length > maxText ? text.slice(0, maxText) : text;
-  const whole = cut.isWellFormed() ? cut : cut.toWellFormed();
-  return whole.includes("\0") ? whole.replaceAll("\0", "\uFFFD") : whole;
+  return cut.includes("\0") ? cut.replaceAll("\0", "\uFFFD") : cut;
 }

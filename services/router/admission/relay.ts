@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { EventBus } from "#chassis/events/bus.ts";
 import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { frameType, readFrames, recordIdOf, segmentMagic } from "../journal/frame.ts";
+import { frameType, readFrames, segmentMagic } from "../journal/frame.ts";
 import type { Journal, JournalPosition } from "../journal/journal.ts";
 import type { OpenCall, Segment } from "../journal/segment.ts";
 import type { AdmissionEvents } from "./events.ts";
@@ -148,7 +148,7 @@ export class Relay {
     const { journal } = this.#options;
     for (const { call } of batch) if (call !== undefined) journal.forget(call);
     const segments = batch.flatMap(({ segment }) => segment ?? []);
-    journal.acked(records.map(recordIdOf), segments);
+    journal.acked(records, segments);
   }
 
   /** Takes the next batch of `end` frames from the journal into memory. */

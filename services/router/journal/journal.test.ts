@@ -40,7 +40,7 @@ test("what ended and was not acknowledged is left, and what began is left as int
   journal.end(begin(journal, ended), endedRecord(ended));
   journal.void(begin(journal, voided));
   const { segment } = journal.end(begin(journal, acked), endedRecord(acked));
-  journal.acked([acked.recordId], [segment]);
+  journal.acked([endedRecord(acked)], [segment]);
   const left = await readLeft(path, log);
   assert.deepEqual([...left.keys()].sort(), [open1.recordId, ended.recordId].sort());
   assert.equal(left.get(open1.recordId)?.status, UsageStatus.INTERRUPTED);
@@ -120,7 +120,7 @@ test("segments go when nothing in them is needed, oldest first", (context) => {
   for (let round = 0; round < 200; round += 1) {
     const record = begunRecord();
     const { segment } = journal.end(begin(journal, record), endedRecord(record));
-    journal.acked([record.recordId], [segment]);
+    journal.acked([endedRecord(record)], [segment]);
   }
   assert.ok(segments().length <= 2, `${segments().length} segments`);
   assert.equal(journal.openCalls, 0);

@@ -83,8 +83,10 @@ export class ModelCall {
         } catch (thrown) {
           failure = this.#notBegun(running, thrown);
         }
-        tried.push(deployment);
-        if (await this.#mayRetry(group, tried, failure)) continue;
+        if (await this.#mayRetry(group, deployment, tried.length, failure)) {
+          tried.push(deployment);
+          continue;
+        }
       }
       queue ??= this.#fallbackQueue();
       group = await this.#fallBack(queue, group, failure ?? unavailable(group, now));
@@ -193,11 +195,8 @@ export class ModelCall {
   }
 
   /** Whether the group is to be tried again after its last failure. Waits before that. */
-  async #mayRetry(group: ModelGroup, tried: readonly Deployment[], failure: Failure): Promise<boolean> {
+  async #mayRetry(group: ModelGroup, failed: Deployment, retries: number, failure: Failure): Promise<boolean> {
     const { runtime, settings } = this.#core;
-    const failed = tried.at(-1);
-    if (failed === undefined) return true;
-    const retries = tried.length - 1;
     const others = hasOther(group.deployments, failed, runtime.now());
     const allowed = retriesAllowed(this.#request.options?.numRetries, failed);
     if (retries >= allowed || !isWorthRetry(failure, others)) return false;

@@ -21,7 +21,7 @@ for (let round = 0; ; round += 1) {
     await journal.flushed();
     said.push(`e ${record.recordId}`);
     if (round % 3 === 0) {
-      journal.acked([record.recordId], [segment]);
+      journal.acked([endedRecord(record)], [segment]);
       said.push(`a ${record.recordId}`);
     }
   }

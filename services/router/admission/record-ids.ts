@@ -16,7 +16,7 @@ const digits = Buffer.from("0123456789abcdef", "latin1");
  * (RFC 9562, 6.2, method 1), then by 48 random bits. The text is put together in one place, digit by digit: of 36 pieces of
  * text, or by way of an object for each id, it takes five times as long.
  */
-export function createRecordIds(clock: () => number = Date.now): () => string {
+export function createRecordIds(): (now: number) => string {
   const text = Buffer.from("00000000-0000-7000-8000-000000000000", "latin1");
   const random = Buffer.alloc(randomLength * drawsAtOnce);
   let drawn = random.length;
@@ -38,8 +38,7 @@ export function createRecordIds(clock: () => number = Date.now): () => string {
     writeHex(text, 9, 4, ms % 0x10000);
   };
 
-  return () => {
-    const now = clock();
+  return (now) => {
     counter += 1;
     if (now > time || now < time - believedMs) enter(now);
     else if (counter === counterEnd) enter(time + 1);

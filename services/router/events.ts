@@ -39,20 +39,20 @@ export function createRouterEvents(meter: Meter, log: Logger): RouterEvents {
   const fallbacks = meter.createCounter("sluice.router.fallbacks", { description: "Calls passed to a fallback" });
   const cooldowns = meter.createCounter("sluice.router.cooldowns", { description: "Deployments cooled down" });
   const unpriced = meter.createCounter("sluice.router.unpriced_calls", { description: "Calls of unknown price" });
-  const attributes = new Map<string, Attributes>();
+  const attributes = new Map<string, Attributes[]>();
   const reported = new WeakSet<Deployment>();
 
   // Attribute objects are made once per provider and status: this runs for every call.
   const ended = ({ provider }: Deployment, status: UsageStatus): Attributes => {
-    const key = `${provider} ${status}`;
-    const known = attributes.get(key);
-    if (known !== undefined) return known;
-    const made = {
-      "gen_ai.provider.name": provider,
-      status: UsageStatusSchema.value[status]?.localName.toLowerCase() ?? "unknown",
-    };
-    attributes.set(key, made);
-    return made;
+    let byStatus = attributes.get(provider);
+    if (byStatus === undefined) {
+      byStatus = [];
+      for (const { number, localName } of UsageStatusSchema.values) {
+        byStatus[number] = { "gen_ai.provider.name": provider, status: localName.toLowerCase() };
+      }
+      attributes.set(provider, byStatus);
+    }
+    return byStatus[status] ?? { "gen_ai.provider.name": provider, status: "unknown" };
   };
 
   return {

@@ -187,7 +187,7 @@ test("what was handed out is never written again, and neighbours are joined with
   const writer = new WireWriter(64);
   const texts = Array.from({ length: 50 }, (_, at) => `${at}:${"x".repeat((at * 7) % 90)}`);
   const pieces = texts.map((text) => {
-    writer.ascii(text);
+    writer.raw(Buffer.from(text, "latin1"));
     return writer.take();
   });
   assert.deepEqual(
@@ -197,7 +197,7 @@ test("what was handed out is never written again, and neighbours are joined with
   assert.equal(joined(pieces).toString(), texts.join(""));
   const large = new WireWriter(1024);
   const neighbours = ["one", "two", "three"].map((text) => {
-    large.ascii(text);
+    large.raw(Buffer.from(text, "latin1"));
     return large.take();
   });
   const whole = joined(neighbours);

@@ -1,7 +1,7 @@
 const defaultCapacity = 16 * 1024;
 const nothing = Buffer.allocUnsafeSlow(0);
 /** Up to here a text that is ASCII is written character by character, which is cheaper than a call of the runtime. */
-const shortText = 40;
+const shortText = 16;
 /** From here a text's length in bytes is asked for; below, room for the worst case is reserved. */
 const longText = 4096;
 
@@ -56,12 +56,6 @@ export class WireWriter {
     this.at += chunk.length;
   }
 
-  /** Raw bytes of a text that is known to be ASCII. */
-  ascii(value: string): void {
-    this.#reserve(value.length);
-    this.at += this.bytes.write(value, this.at, "latin1");
-  }
-
   /** Opens what stands behind its own length, and returns the mark that `close` needs. */
   open(): number {
     this.#reserve(1);
@@ -89,6 +83,13 @@ export class WireWriter {
   /** An unsigned integer up to 2^53, a field's tag for one. */
   varint(value: number): void {
     this.#reserve(10);
+    this.#varint(value);
+  }
+
+  /** The same with its field's tag before it. */
+  varintField(field: number, value: number): void {
+    this.#reserve(15);
+    this.#varint(field << 3);
     this.#varint(value);
   }
 

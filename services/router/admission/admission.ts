@@ -40,7 +40,8 @@ export interface CallEnd {
   readonly usage: Usage;
   readonly cost: Cost;
   readonly finishReason: string;
-  readonly firstPayloadAt: Date | undefined;
+  /** Milliseconds since 1970. */
+  readonly firstPayloadAt: number | undefined;
   readonly attemptedRetries: number;
   readonly attemptedFallbacks: number;
 }

@@ -1,23 +1,22 @@
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import { findGatewayError, gatewayError } from "#chassis/errors.ts";
 import type { EventBus } from "#chassis/events/bus.ts";
 import type { Logger } from "#chassis/log.ts";
-import { WireWriter } from "#chassis/wire/wire-writer.ts";
 import { LeaseRecalledSchema, type QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
-import { type Settlement, type UsageRecorded, UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { CallerKind } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { CostState } from "#gen/sluice/inference/v1/usage_pb.ts";
 import { type AdoptionOptions, adoptForEver } from "../journal/adoption.ts";
 import { Journal, type JournalPosition } from "../journal/journal.ts";
-import type { OpenCall } from "../journal/segment.ts";
-import { encodeUsageRecord } from "../journal/usage-record-writer.ts";
-import type { Admission, AdmissionRequest, Admitter, CallEnd, Cancellable } from "./admission.ts";
-import { recordOfBegin, recordOfEnd, tokensOf } from "./call-record.ts";
-import { type Claim, claimed } from "./claim.ts";
+import type { Admission, AdmissionRequest, Admitter, Cancellable } from "./admission.ts";
+import { AdmittedCall, type BegunCall, type CallOwner } from "./admitted-call.ts";
+import { CallRecords, tokensOf } from "./call-record.ts";
+import { type Claim, claimOf } from "./claim.ts";
 import type { AdmissionConfig } from "./config.ts";
 import { type AdmissionEvents, createAdmissionEvents, observeAdmission } from "./events.ts";
 import { type CallScope, Hold } from "./hold.ts";
@@ -68,7 +67,7 @@ export class WalletAdmitter implements Admitter {
   readonly #events: AdmissionEvents;
   readonly #journal: Journal;
   readonly #newRecordId = createRecordIds();
-  readonly #writer = new WireWriter();
+  readonly #records: CallRecords;
   readonly #book: WalletBook;
   readonly #queues: LeaseQueues;
   readonly #relay: Relay;
@@ -84,6 +83,7 @@ export class WalletAdmitter implements Admitter {
     const { config, clock, owner, quota } = options;
     this.#options = options;
     this.#journal = journal;
+    this.#records = new CallRecords(owner);
     this.#events = createAdmissionEvents(options.meter, options.log);
     const events = this.#events;
     const { idleReturnMs } = config;
@@ -117,13 +117,12 @@ export class WalletAdmitter implements Admitter {
     } catch (error) {
       return Promise.reject(error);
     }
-    const queued = claim.scopes.some(({ wallet }) => wallet !== undefined && wallet.waiting > 0);
-    if (!queued) {
+    if (!isAwaited(claim)) {
       const now = this.#options.clock();
       const hold = Hold.tryTake(claim.scopes, claim.nano, claim.tokens, now);
       if (hold !== undefined) {
-        if (claim.scopes.some(({ wallet }) => wallet?.isLow(now) === true)) this.#queues.prefetch(claim);
-        return this.#begin(request, { hold, outputTokenCap: undefined }, false);
+        if (isLow(claim, now)) this.#queues.prefetch(claim);
+        return this.#begin(request, { hold, outputTokenCap: undefined }, now, false);
       }
     }
     return this.#admitLater(request, claim, context.signal);
@@ -132,8 +131,9 @@ export class WalletAdmitter implements Admitter {
   async #admitLater(request: AdmissionRequest, claim: Claim, signal: AbortSignal): Promise<Admission> {
     try {
       const granted = await this.#queues.wait(claim, signal);
-      if (!signal.aborted && !this.#closing) return await this.#begin(request, granted, true);
-      granted.hold.void(this.#options.clock());
+      const now = this.#options.clock();
+      if (!signal.aborted && !this.#closing) return await this.#begin(request, granted, now, true);
+      granted.hold.void(now);
       throw signal.aborted ? new ConnectError("the call was cancelled", Code.Canceled) : shuttingDown();
     } catch (error) {
       this.#events.refused(limitOf(error));
@@ -154,54 +154,70 @@ export class WalletAdmitter implements Admitter {
         param: "model",
       });
     }
-    return { scopes, ...claimed(estimate), price };
+    return claimOf(scopes, estimate);
   }
 
-  async #begin(request: AdmissionRequest, { hold, outputTokenCap }: Granted, waited: boolean): Promise<Admission> {
-    const { owner, clock } = this.#options;
-    const now = clock();
-    const admitted = { nano: hold.nano, outputTokenCap, settlements: hold.reserved() };
-    const record = recordOfBegin(this.#newRecordId(), owner, request, admitted, now);
-    let call: OpenCall;
+  #begin(request: AdmissionRequest, granted: Granted, now: number, waited: boolean): Promise<Admission> {
+    const { hold, outputTokenCap } = granted;
+    const recordId = this.#newRecordId(now);
+    const admitted = { nano: hold.nano, outputTokenCap, charges: hold.reserved() };
     this.#inFlight += 1;
+    let begun: BegunCall;
     try {
-      call = this.#journal.begin(record);
-      await this.#journal.flushed();
+      const record = this.#records.begin(recordId, request, admitted, now);
+      const entry = this.#journal.begin(recordId, record.bytes);
+      begun = { recordId, record, entry, hold, scopes: request.caller.scopes };
     } catch (error) {
-      this.#inFlight -= 1;
-      hold.void(clock());
-      this.#events.journalRefused(error);
-      throw gatewayError(Reason.UNAVAILABLE, "The gateway cannot record usage now. Try again.", {
-        retryAfterMs: 1000,
-        cause: error,
-      });
+      return Promise.reject(this.#notJournalled(hold, error));
     }
-    this.#events.admitted(waited);
-    return new AdmittedCall(this.#calls, record, call, hold, outputTokenCap);
+    return this.#journal.flushed().then(
+      () => {
+        this.#events.admitted(waited);
+        return new AdmittedCall(this.#calls, begun, outputTokenCap);
+      },
+      (error) => {
+        throw this.#notJournalled(hold, error);
+      },
+    );
+  }
+
+  #notJournalled(hold: Hold, error: unknown): ConnectError {
+    this.#inFlight -= 1;
+    hold.void(this.#options.clock());
+    this.#events.journalRefused(error);
+    return gatewayError(Reason.UNAVAILABLE, "The gateway cannot record usage now. Try again.", {
+      retryAfterMs: 1000,
+      cause: error,
+    });
   }
 
   /** What an admitted call tells its admitter. */
   readonly #calls: CallOwner = {
-    settled: async (begin, call, hold, end) => {
+    settled: ({ recordId, record, entry, hold, scopes }, end) => {
       const now = this.#options.clock();
       const nano = end.cost.state === CostState.PRICED ? end.cost.nanoUsd : 0n;
-      const record = recordOfEnd(begin, end, hold.settle(nano, tokensOf(end.usage), now), now);
-      const encoded = encodeUsageRecord(this.#writer, record);
-      let position: JournalPosition | undefined;
+      const encoded = this.#records.end(record, end, hold.settle(nano, tokensOf(end.usage), now), now);
+      const hand = (position: JournalPosition | undefined): void => {
+        this.#relay.push({ encoded, scopes }, entry, position);
+        this.#inFlight -= 1;
+      };
+      const keep = (error: unknown): void => {
+        this.#events.endNotJournalled(recordId, error);
+        hand(undefined);
+      };
+      let position: JournalPosition;
       try {
-        position = this.#journal.end(call, encoded);
-        await this.#journal.flushed();
+        position = this.#journal.end(entry, encoded);
       } catch (error) {
-        position = undefined;
-        this.#events.endNotJournalled(record.recordId, error);
+        keep(error);
+        return Promise.resolve();
       }
-      this.#relay.push({ encoded, scopes: record.settlements.map(scopeOf) }, call, position);
-      this.#inFlight -= 1;
+      return this.#journal.flushed().then(() => hand(position), keep);
     },
-    voided: (call, hold) => {
+    voided: ({ entry, hold }) => {
       this.#inFlight -= 1;
       hold.void(this.#options.clock());
-      this.#journal.void(call);
+      this.#journal.void(entry);
     },
     misused: (recordId) => this.#options.log.error("a call ended twice", { recordId }),
   };
@@ -219,7 +235,7 @@ export class WalletAdmitter implements Admitter {
       publish: (records) =>
         events.publishDurable(
           UsageRecordedSchema,
-          records.map((record) => encodeUsageRecord(this.#writer, record)),
+          records.map((record) => toBinary(UsageRecordedSchema, record)),
         ),
       releaseWallets: async (dead) => {
         await quota.release({ owner: dead, all: true }, { timeoutMs: accountingTimeoutMs });
@@ -245,48 +261,15 @@ export class WalletAdmitter implements Admitter {
   }
 }
 
-interface CallOwner {
-  settled(begin: UsageRecorded, call: OpenCall, hold: Hold, end: CallEnd): Promise<void>;
-  voided(call: OpenCall, hold: Hold): void;
-  misused(recordId: string): void;
+/** Whether calls wait for one of its wallets, and it must not overtake them. */
+function isAwaited({ scopes }: Claim): boolean {
+  for (const { wallet } of scopes) if (wallet !== undefined && wallet.waiting > 0) return true;
+  return false;
 }
 
-class AdmittedCall implements Admission {
-  readonly recordId: string;
-  readonly outputTokenCap: number | undefined;
-  readonly #owner: CallOwner;
-  readonly #begin: UsageRecorded;
-  readonly #call: OpenCall;
-  readonly #hold: Hold;
-  #ended = false;
-
-  constructor(owner: CallOwner, begin: UsageRecorded, call: OpenCall, hold: Hold, outputTokenCap: number | undefined) {
-    this.recordId = begin.recordId;
-    this.outputTokenCap = outputTokenCap;
-    this.#owner = owner;
-    this.#begin = begin;
-    this.#call = call;
-    this.#hold = hold;
-  }
-
-  settle(end: CallEnd): Promise<void> {
-    return this.#isFirstEnd() ? this.#owner.settled(this.#begin, this.#call, this.#hold, end) : Promise.resolve();
-  }
-
-  void(): void {
-    if (this.#isFirstEnd()) this.#owner.voided(this.#call, this.#hold);
-  }
-
-  #isFirstEnd(): boolean {
-    if (this.#ended) this.#owner.misused(this.recordId);
-    const first = !this.#ended;
-    this.#ended = true;
-    return first;
-  }
-}
-
-function scopeOf({ scope }: Settlement): string {
-  return scope;
+function isLow({ scopes }: Claim, now: number): boolean {
+  for (const { wallet } of scopes) if (wallet?.isLow(now) === true) return true;
+  return false;
 }
 
 function shuttingDown(): ConnectError {

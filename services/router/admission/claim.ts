@@ -15,11 +15,11 @@ export interface Claim {
 const mostNano = 100_000_000_000_000n;
 const mostTokens = 100_000_000_000;
 
-/** What an estimate may ask for at most: beyond it is a mistake of the client, for which no budget is large enough. */
-export function claimed({ tokens, price }: Estimate): Pick<Claim, "nano" | "tokens"> {
+/** What a call asks for after its estimate, up to a bound: beyond it is a mistake of the client, and no budget large enough. */
+export function claimOf(scopes: readonly CallScope[], { tokens, price }: Estimate): Claim {
   const output = price === undefined ? 0n : BigInt(price.outputTokens) * price.outputNanoUsdPerMillion;
   const nano = price === undefined ? 0n : price.inputNanoUsd + ceilPerMillion(output);
-  return { nano: nano > mostNano ? mostNano : nano, tokens: Math.min(tokens, mostTokens) };
+  return { scopes, nano: nano > mostNano ? mostNano : nano, tokens: Math.min(tokens, mostTokens), price };
 }
 
 /** What a wallet lacks for a call, in the quantities that are limited. */

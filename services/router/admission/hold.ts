@@ -1,6 +1,5 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { AmountsSchema } from "#gen/sluice/accounting/v1/quota_pb.ts";
-import { type Settlement, SettlementSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import type { Charge } from "./record-fields.ts";
 import type { TokenDraw, Wallet } from "./wallet.ts";
 
 /** One scope of a call. Without limits it has no wallet. */
@@ -35,22 +34,30 @@ export class Hold {
   }
 
   /** What the record charges if the process dies before the call ends: everything held. */
-  reserved(): Settlement[] {
+  reserved(): Charge[] {
     return this.#scopes.map(({ scope }, at) => {
       const draws = this.#draws[at];
-      return settlement(scope, this.nano, this.tokens, leasedAt(draws), draws && this.tokens);
+      return {
+        scope,
+        nano: this.nano,
+        tokens: this.tokens,
+        leasedAt: leasedAt(draws),
+        leasedTokens: draws && this.tokens,
+      };
     });
   }
 
   /** Ends a call that cost something. Returns what each scope is charged. */
-  settle(nano: bigint, tokens: number, now: number): Settlement[] {
+  settle(nano: bigint, tokens: number, now: number): Charge[] {
     return this.#scopes.map(({ scope, wallet, kinds }, at) => {
       const draws = this.#draws[at];
       wallet?.giveBack(kinds, this.nano - nano, now);
       if (wallet !== undefined) wallet.unacked += 1;
-      if (wallet === undefined || draws === undefined) return settlement(scope, nano, tokens, undefined, undefined);
+      if (wallet === undefined || draws === undefined) {
+        return { scope, nano, tokens, leasedAt: undefined, leasedTokens: undefined };
+      }
       const putBack = putBackTokens(wallet, draws, this.tokens - tokens, now);
-      return settlement(scope, nano, tokens, leasedAt(draws), this.tokens - putBack);
+      return { scope, nano, tokens, leasedAt: leasedAt(draws), leasedTokens: this.tokens - putBack };
     });
   }
 
@@ -81,26 +88,4 @@ function putBackTokens(wallet: Wallet, draws: readonly TokenDraw[], tokens: numb
 /** The newest part of the window that tokens came from: it lasts longest, and a correction should still find it. */
 function leasedAt(draws: readonly TokenDraw[] | undefined): Timestamp | undefined {
   return draws?.at(-1)?.tranche.leasedAt;
-}
-
-function settlement(
-  scope: string,
-  nano: bigint,
-  tokens: number,
-  leasedAt: Timestamp | undefined,
-  leasedTokens: number | undefined,
-): Settlement {
-  return {
-    $typeName: SettlementSchema.typeName,
-    scope,
-    consumed: {
-      $typeName: AmountsSchema.typeName,
-      nanoUsd: nano,
-      requests: 1n,
-      tokens: BigInt(tokens),
-      parallel: 0n,
-    },
-    leasedAt,
-    leasedTokens: leasedTokens === undefined ? undefined : BigInt(leasedTokens),
-  };
 }

@@ -4,7 +4,7 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { createLogger } from "#chassis/log.ts";
 import { recordIdOf } from "../journal/frame.ts";
 import { Journal } from "../journal/journal.ts";
-import { begunRecord, endedRecord, journalFolder, readLeft } from "../journal/testing/records.ts";
+import { begin, begunRecord, endedRecord, journalFolder, readLeft } from "../journal/testing/records.ts";
 import { Relay } from "./relay.ts";
 import { eventually } from "./testing/fixtures.ts";
 
@@ -32,7 +32,7 @@ function start(context: TestContext, memory: number) {
     events: { relayed: () => undefined, relayFailed: () => undefined },
     intervalMs: 1,
     memory,
-    onAcked: (scopes) => acked.push(...scopes),
+    onAcked: (scopes) => acked.push(scopes.map(({ scope }) => scope)),
   });
   context.after(() => {
     relay.close();
@@ -42,8 +42,8 @@ function start(context: TestContext, memory: number) {
     Array.from({ length: count }, () => {
       const record = begunRecord();
       const encoded = endedRecord(record);
-      const call = journal.begin(record);
-      relay.push({ encoded, scopes: ["key:a"] }, call, journal.end(call, encoded));
+      const call = begin(journal, record);
+      relay.push({ encoded, scopes: [{ scope: "key:a" }] }, call, journal.end(call, encoded));
       return record.recordId;
     });
   return { path: `${folder}/${owner}`, journal, relay, bus, acked, end };
@@ -85,8 +85,8 @@ test("a record that only memory has is sent like the others", async (context) =>
   bus.down = true;
   end(5);
   const record = begunRecord();
-  const call = journal.begin(record);
-  relay.push({ encoded: endedRecord(record), scopes: ["key:a"] }, call, undefined);
+  const call = begin(journal, record);
+  relay.push({ encoded: endedRecord(record), scopes: [{ scope: "key:a" }] }, call, undefined);
   bus.down = false;
   await eventually(() => relay.unsent === 0, "all sent");
   assert.equal(bus.sent.length, 6);

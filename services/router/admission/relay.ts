@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { EventBus } from "#chassis/events/bus.ts";
 import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { frameType, readFrames, recordIdOf, segmentMagic } from "../journal/frame.ts";
+import { frameType, readFrames, segmentMagic } from "../journal/frame.ts";
 import type { Journal, JournalPosition } from "../journal/journal.ts";
 import type { OpenCall, Segment } from "../journal/segment.ts";
 import type { AdmissionEvents } from "./events.ts";
@@ -15,15 +15,20 @@ export interface RelayOptions {
   readonly intervalMs: number;
   /** How many records wait in memory. */
   readonly memory: number;
-  /** Called with the scopes of every record that the bus has. */
-  readonly onAcked: (scopes: readonly (readonly string[])[]) => void;
+  /** Called for every record that the bus has, with its scopes. */
+  readonly onAcked: (scopes: readonly Charged[]) => void;
+}
+
+/** What is charged. */
+export interface Charged {
+  readonly scope: string;
 }
 
 /** A record of a call that ended. As bytes it weighs less than as an object with its parts, of which thousands may wait. */
 export interface EndedRecord {
   readonly encoded: Buffer;
   /** What the call is charged to. */
-  readonly scopes: readonly string[];
+  readonly scopes: readonly Charged[];
 }
 
 /** A record on its way, and the segment that its `end` is in: undefined where only memory has it. */
@@ -136,14 +141,14 @@ export class Relay {
     this.#memory = this.#memory.slice(batch.length);
     if (!this.#closed) this.#acknowledge(batch, records);
     this.#options.events.relayed(batch.length);
-    this.#options.onAcked(batch.map(({ scopes }) => scopes));
+    for (const { scopes } of batch) this.#options.onAcked(scopes);
   }
 
   #acknowledge(batch: readonly Item[], records: readonly Buffer[]): void {
     const { journal } = this.#options;
     for (const { call } of batch) if (call !== undefined) journal.forget(call);
     const segments = batch.flatMap(({ segment }) => segment ?? []);
-    journal.acked(records.map(recordIdOf), segments);
+    journal.acked(records, segments);
   }
 
   /** Takes the next batch of `end` frames from the journal into memory. */
@@ -183,8 +188,7 @@ function readEnds({ segment, offset }: JournalPosition, limit: number, items: It
       end = frame.end;
       if (frame.type !== frameType.end) continue;
       const { settlements } = fromBinary(UsageRecordedSchema, frame.payload);
-      const scopes = settlements.map(({ scope }) => scope);
-      items.push({ encoded: frame.payload, scopes, call: undefined, segment });
+      items.push({ encoded: frame.payload, scopes: settlements, call: undefined, segment });
     }
     return end === 0 ? undefined : offset + end;
   } finally {

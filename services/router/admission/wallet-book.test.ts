@@ -115,6 +115,6 @@ test("a call that costs more than its estimate is made up for, and forgotten onc
   const settlements = hold.settle(1200n, 0, time.now);
   assert.equal(wallet.nano, -200n);
   assert.equal(call(1n), undefined);
-  book.acked([settlements.map(({ scope }) => scope)]);
+  book.acked(settlements);
   assert.equal(wallet.nano, 0n);
 });

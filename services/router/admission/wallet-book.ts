@@ -78,15 +78,13 @@ export class WalletBook {
     return grants;
   }
 
-  /** Notes that the bus has records with these scopes: their leases need not live for them any longer. */
-  acked(records: readonly (readonly string[])[]): void {
-    for (const scopes of records) {
-      for (const scope of scopes) {
-        const wallet = this.#wallets.get(scope);
-        if (wallet === undefined || wallet.unacked === 0) continue;
-        wallet.unacked -= 1;
-        wallet.forgetDebt();
-      }
+  /** Notes that the bus has a record with these scopes: their leases need not live for it any longer. */
+  acked(scopes: readonly { readonly scope: string }[]): void {
+    for (const { scope } of scopes) {
+      const wallet = this.#wallets.get(scope);
+      if (wallet === undefined || wallet.unacked === 0) continue;
+      wallet.unacked -= 1;
+      wallet.forgetDebt();
     }
   }
 

@@ -7,7 +7,7 @@ import { UsageRecordedSchema } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import type { ScopeLimits } from "#gen/sluice/inference/v1/limits_pb.ts";
 import { type CallScope, Hold } from "./hold.ts";
 import { type Granted, LeaseQueue } from "./lease-queue.ts";
-import { randomNumbers, scopeLimits } from "./testing/fixtures.ts";
+import { randomNumbers, scopeLimits, settlementOf } from "./testing/fixtures.ts";
 import { QuotaLedger } from "./testing/quota-ledger.ts";
 import { limitsOf } from "./wallet.ts";
 import { WalletBook } from "./wallet-book.ts";
@@ -64,7 +64,7 @@ class World {
       call.hold.void(this.now);
       return;
     }
-    const settlements = call.hold.settle(cost, tokens, this.now);
+    const settlements = call.hold.settle(cost, tokens, this.now).map(settlementOf);
     const leaseOwner = this.routers[call.router]?.owner ?? "";
     this.#records += 1;
     const record = create(UsageRecordedSchema, { recordId: `${this.#records}`, leaseOwner, settlements });
@@ -77,7 +77,7 @@ class World {
   settle(): void {
     for (const { record, router } of this.#unsettled.splice(0)) {
       this.ledger.settle([record, record]);
-      this.routers[router]?.book.acked([record.settlements.map(({ scope }) => scope)]);
+      this.routers[router]?.book.acked(record.settlements);
     }
   }
 

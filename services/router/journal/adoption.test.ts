@@ -8,7 +8,7 @@ import { createLogger } from "#chassis/log.ts";
 import { type UsageRecorded, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { type AdoptionOptions, adoptForEver, adoptOrphans } from "./adoption.ts";
 import { Journal } from "./journal.ts";
-import { begunRecord, endedRecord, journalFolder } from "./testing/records.ts";
+import { begin, begunRecord, endedRecord, journalFolder } from "./testing/records.ts";
 
 const log = createLogger("error", () => undefined);
 const never = new AbortController().signal;
@@ -34,8 +34,8 @@ function orphan(context: TestContext, folder: string) {
   const owner = crypto.randomUUID();
   const journal = new Journal({ folder, owner, log });
   const [open, ended] = [begunRecord(), begunRecord()];
-  journal.begin(open);
-  journal.end(journal.begin(ended), endedRecord(ended));
+  begin(journal, open);
+  journal.end(begin(journal, ended), endedRecord(ended));
   context.after(() => journal.close());
   return { owner, journal, open, ended };
 }

@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import type { WireWriter } from "#chassis/wire/wire-writer.ts";
 
 /**
  * A segment file is `SLUICEJ1` followed by frames: u32 payload length, u32 CRC-32 of type and payload, one byte of type,
@@ -23,11 +24,16 @@ export const frameType = {
 } as const;
 export type FrameType = (typeof frameType)[keyof typeof frameType];
 
-/** Fills in the header of the frame that lies between two places of `buffer`, its payload already written. */
-export function sealFrame(buffer: Buffer, start: number, end: number, type: FrameType): void {
-  buffer.writeUInt32LE(end - start - headerLength, start);
-  buffer[start + headerLength - 1] = type;
-  buffer.writeUInt32LE(crc32(buffer.subarray(start + headerLength - 1, end)), start + 4);
+/** The CRC-32 of a type, which that of the payload goes on from. */
+const crcOfType = [0, 1, 2, 3, 4].map((type) => crc32(Uint8Array.of(type)));
+
+/** Writes a frame. */
+export function writeFrame(to: WireWriter, type: FrameType, payload: Uint8Array): void {
+  const checksum = crc32(payload, crcOfType[type]);
+  to.fixed32(payload.length);
+  to.fixed32(checksum);
+  to.varint(type);
+  to.raw(payload);
 }
 
 /** One frame inside a segment. `payload` is a view into the segment's bytes. */
@@ -82,9 +88,21 @@ function frameEnd(bytes: Buffer, at: number): number | undefined {
   return end > bytes.length ? undefined : end;
 }
 
-/** The record id of a `begin` or `end` payload: field 1, thus after a tag and a length byte. */
+/** Where the record id stands in a `begin` or `end` payload: it is field 1, thus after a tag and a length byte. */
+const recordIdAt = 2;
+
+/** The record id of a `begin` or `end` payload. */
 export function recordIdOf(payload: Buffer): string {
-  return payload.toString("latin1", 2, 2 + recordIdLength);
+  return payload.toString("latin1", recordIdAt, recordIdAt + recordIdLength);
+}
+
+/** The payload of an `acked` for such records. */
+export function recordIdsIn(payloads: readonly Buffer[]): Buffer {
+  const ids = Buffer.allocUnsafe(payloads.length * recordIdLength);
+  for (const [at, payload] of payloads.entries()) {
+    payload.copy(ids, at * recordIdLength, recordIdAt, recordIdAt + recordIdLength);
+  }
+  return ids;
 }
 
 /** The record ids of a `void` or `acked` payload. */

@@ -16,7 +16,7 @@ import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { readSegment } from "./frame.ts";
 import { Journal, type JournalOptions } from "./journal.ts";
 import { segmentPattern } from "./segment.ts";
-import { begunRecord, endedRecord, journalFolder, readLeft } from "./testing/records.ts";
+import { begin, begunRecord, endedRecord, journalFolder, readLeft } from "./testing/records.ts";
 
 function open(context: TestContext, options: Partial<JournalOptions> = {}) {
   const folder = journalFolder(context);
@@ -36,11 +36,11 @@ function open(context: TestContext, options: Partial<JournalOptions> = {}) {
 test("what ended and was not acknowledged is left, and what began is left as interrupted", async (context) => {
   const { journal, path, log } = open(context);
   const [open1, ended, voided, acked] = [begunRecord(), begunRecord(), begunRecord(), begunRecord()];
-  journal.begin(open1);
-  journal.end(journal.begin(ended), endedRecord(ended));
-  journal.void(journal.begin(voided));
-  const { segment } = journal.end(journal.begin(acked), endedRecord(acked));
-  journal.acked([acked.recordId], [segment]);
+  begin(journal, open1);
+  journal.end(begin(journal, ended), endedRecord(ended));
+  journal.void(begin(journal, voided));
+  const { segment } = journal.end(begin(journal, acked), endedRecord(acked));
+  journal.acked([endedRecord(acked)], [segment]);
   const left = await readLeft(path, log);
   assert.deepEqual([...left.keys()].sort(), [open1.recordId, ended.recordId].sort());
   assert.equal(left.get(open1.recordId)?.status, UsageStatus.INTERRUPTED);
@@ -57,12 +57,12 @@ test("the frames of one turn are written together, at its end or when somebody m
     },
   });
   writes = 0;
-  const calls = Array.from({ length: 10 }, () => journal.begin(begunRecord()));
+  const calls = Array.from({ length: 10 }, () => begin(journal, begunRecord()));
   assert.equal(writes, 0);
   await journal.flushed();
   assert.equal(writes, 1);
   for (const call of calls) journal.end(call, endedRecord(begunRecord()));
-  journal.void(journal.begin(begunRecord()));
+  journal.void(begin(journal, begunRecord()));
   assert.equal(writes, 2);
   await journal.flushed();
   assert.equal(writes, 2);
@@ -74,7 +74,7 @@ test("the frames of one turn are written together, at its end or when somebody m
 test("a tail torn at any byte loses that frame alone", async (context) => {
   const { folder, journal, path, log, lines } = open(context);
   const records = [begunRecord(), begunRecord(), begunRecord()];
-  for (const record of records) journal.end(journal.begin(record), endedRecord(record));
+  for (const record of records) journal.end(begin(journal, record), endedRecord(record));
   journal.flush();
   const whole = join(path, "00000001.journal");
   const bytes = readFileSync(whole);
@@ -98,7 +98,7 @@ test("a damaged frame loses the rest of its segment, loudly, and no other segmen
   const { journal, path, log, lines, segments } = open(context, { segmentBytes: 1000 });
   const records = Array.from({ length: 20 }, begunRecord);
   for (const record of records) {
-    journal.begin(record);
+    begin(journal, record);
     journal.flush();
   }
   const first = join(path, segments()[0] ?? "");
@@ -119,8 +119,8 @@ test("segments go when nothing in them is needed, oldest first", (context) => {
   const { journal, path, segments } = open(context, { segmentBytes: 2000 });
   for (let round = 0; round < 200; round += 1) {
     const record = begunRecord();
-    const { segment } = journal.end(journal.begin(record), endedRecord(record));
-    journal.acked([record.recordId], [segment]);
+    const { segment } = journal.end(begin(journal, record), endedRecord(record));
+    journal.acked([endedRecord(record)], [segment]);
   }
   assert.ok(segments().length <= 2, `${segments().length} segments`);
   assert.equal(journal.openCalls, 0);
@@ -131,8 +131,8 @@ test("segments go when nothing in them is needed, oldest first", (context) => {
 test("a call that stays open is carried forward and found again", async (context) => {
   const { journal, path, log, segments } = open(context, { segmentBytes: 2000 });
   const long = begunRecord();
-  const call = journal.begin(long);
-  for (let round = 0; round < 200; round += 1) journal.void(journal.begin(begunRecord()));
+  const call = begin(journal, long);
+  for (let round = 0; round < 200; round += 1) journal.void(begin(journal, begunRecord()));
   assert.ok(segments().length <= 6, `${segments().length} segments`);
   assert.ok(!segments().includes("00000001.journal"));
   assert.deepEqual([...(await readLeft(path, log)).keys()], [long.recordId]);
@@ -152,17 +152,17 @@ test("a full disk refuses new calls, keeps what was written whole, and recovers"
     },
   });
   const before = begunRecord();
-  const call = journal.begin(before);
+  const call = begin(journal, before);
   journal.flush();
   free = 30;
-  journal.begin(begunRecord());
+  begin(journal, begunRecord());
   journal.end(call, endedRecord(before));
   await assert.rejects(journal.flushed(), /ENOSPC/);
   assert.equal(journal.openCalls, 1);
   journal.void({ ...call });
   free = Number.POSITIVE_INFINITY;
   const after = begunRecord();
-  journal.end(journal.begin(after), endedRecord(after));
+  journal.end(begin(journal, after), endedRecord(after));
   await journal.flushed();
   const left = await readLeft(path, log, () => assert.fail("damage"));
   assert.deepEqual([...left.keys()].sort(), [before.recordId, after.recordId].sort());
@@ -172,7 +172,7 @@ test("with fsync the data reaches the disk in the background, over rotations too
   const { journal, path, log, segments } = open(context, { fsyncIntervalMs: 1, segmentBytes: 1500 });
   const records = Array.from({ length: 60 }, begunRecord);
   for (const record of records) {
-    journal.begin(record);
+    begin(journal, record);
     journal.flush();
     if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, 1));
   }

@@ -2,12 +2,10 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, type Logger } from "#chassis/log.ts";
 import { WireWriter } from "#chassis/wire/wire-writer.ts";
-import type { UsageRecorded } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import { type FrameType, frameType, headerLength, recordIdLength, sealFrame } from "./frame.ts";
+import { type FrameType, frameType, headerLength, recordIdsIn, writeFrame } from "./frame.ts";
 import { createOwnerFolder, removeOwnerFolder } from "./owner-folder.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import { type OpenCall, Segment, type WriteBytes } from "./segment.ts";
-import { writeUsageRecord } from "./usage-record-writer.ts";
 
 export interface JournalOptions {
   /** The folder that holds the journals of all owners. */
@@ -37,11 +35,6 @@ interface Group {
 export interface JournalPosition {
   readonly segment: Segment;
   readonly offset: number;
-}
-
-/** Where a frame will stand. */
-interface Frame extends JournalPosition {
-  readonly length: number;
 }
 
 /** Older segments beyond this number are emptied by writing their open calls again. */
@@ -94,17 +87,12 @@ export class Journal {
     return this.#segments.find(({ number }) => number > segment.number);
   }
 
-  /** Takes a call that starts. Throws where it takes none; it may be made once `flushed()` has resolved. */
-  begin(record: UsageRecorded): OpenCall {
-    const at = this.#open();
-    try {
-      writeUsageRecord(this.#writer, record);
-    } catch (error) {
-      this.#writer.at = at;
-      throw error;
-    }
-    const frame = this.#seal(frameType.begin, at);
-    const call = { recordId: record.recordId, slot: -1, ...frame };
+  /**
+   * Takes a call that starts, its record encoded. Throws where it takes none; it may be made once `flushed()` has resolved.
+   */
+  begin(recordId: string, record: Uint8Array): OpenCall {
+    const { segment, offset } = this.#add(frameType.begin, record);
+    const call = { recordId, slot: -1, segment, offset, length: headerLength + record.length };
     call.segment.open.add(call);
     this.#group.begun.push(call);
     return call;
@@ -112,13 +100,11 @@ export class Journal {
 
   /** Takes how a call ended, encoded. Where that throws or `flushed()` rejects, its `begin` stays until `forget`. */
   end(call: OpenCall, record: Uint8Array): JournalPosition {
-    const at = this.#open();
-    this.#writer.raw(record);
-    const frame = this.#seal(frameType.end, at);
+    const position = this.#add(frameType.end, record);
     call.segment.open.delete(call);
-    frame.segment.unacked += 1;
-    this.#group.ended.push({ call, segment: frame.segment });
-    return frame;
+    position.segment.unacked += 1;
+    this.#group.ended.push({ call, segment: position.segment });
+    return position;
   }
 
   /** Resolves when everything taken so far is in the file, at the end of this turn. Rejects where the disk refuses. */
@@ -151,13 +137,13 @@ export class Journal {
 
   /** Writes at once that a call cost nothing. Never throws; a disk that refuses is logged. */
   void(call: OpenCall): void {
-    this.#writeIds(frameType.void, [call.recordId]);
+    this.#addNow(frameType.void, Buffer.from(call.recordId, "latin1"));
     call.segment.open.delete(call);
   }
 
   /** Writes at once that the bus has these records, and deletes what is no longer needed. Never throws. */
-  acked(recordIds: readonly string[], segments: readonly Segment[]): void {
-    this.#writeIds(frameType.acked, recordIds);
+  acked(records: readonly Buffer[], segments: readonly Segment[]): void {
+    this.#addNow(frameType.acked, recordIdsIn(records));
     for (const segment of segments) segment.unacked -= 1;
     this.#collect();
   }
@@ -183,30 +169,22 @@ export class Journal {
     this.#lock.release();
   }
 
-  /** Begins a frame behind those that wait. Returns where it begins in the writer. */
-  #open(): number {
+  /** Puts a frame behind those that wait. Returns where it will stand. */
+  #add(type: FrameType, payload: Uint8Array): JournalPosition {
     if (this.#closed) throw new Error("the journal is closed");
     const { at } = this.#writer;
     if (at === 0 && this.#current.size >= (this.#options.segmentBytes ?? 8 * 1024 * 1024)) this.#rotate();
-    this.#writer.skip(headerLength);
-    return at;
-  }
-
-  #seal(type: FrameType, at: number): Frame {
-    const end = this.#writer.at;
-    sealFrame(this.#writer.bytes, at, end, type);
+    writeFrame(this.#writer, type, payload);
     this.#immediate ??= setImmediate(() => {
       this.#immediate = undefined;
       this.#flushOrComplain();
     });
-    return { segment: this.#current, offset: this.#current.size + at, length: end - at };
+    return { segment: this.#current, offset: this.#current.size + at };
   }
 
-  #writeIds(type: FrameType, recordIds: readonly string[]): void {
+  #addNow(type: FrameType, payload: Uint8Array): void {
     try {
-      const at = this.#open();
-      for (const id of recordIds) if (id.length === recordIdLength) this.#writer.ascii(id);
-      this.#seal(type, at);
+      this.#add(type, payload);
       this.flush();
     } catch (error) {
       this.#complain(error);

@@ -55,12 +55,14 @@ export function costOf(usage: Usage, price: ModelPrice | undefined): Cost {
 
 /** The most that one input token can cost, whether it is read as it is or written to a cache. */
 export function dearestInput(rates: Rates): bigint {
-  return largest(rates.input, rates.cacheRead, rates.cacheWrite, rates.cacheWrite1h, rates.inputAudio);
+  const read = larger(rates.input, rates.cacheRead);
+  const written = larger(rates.cacheWrite, rates.cacheWrite1h);
+  return larger(larger(read, written), rates.inputAudio);
 }
 
 /** The most that one output token can cost. */
 export function dearestOutput(rates: Rates): bigint {
-  return largest(rates.output, rates.reasoning, rates.outputAudio);
+  return larger(larger(rates.output, rates.reasoning), rates.outputAudio);
 }
 
 export const freePrice: ModelPrice = {
@@ -78,8 +80,8 @@ export const freePrice: ModelPrice = {
   tiers: [],
 };
 
-function largest(first: bigint, ...others: readonly bigint[]): bigint {
-  return others.reduce((most, value) => (value > most ? value : most), first);
+function larger(one: bigint, other: bigint): bigint {
+  return one > other ? one : other;
 }
 
 function atLeastZero(value: bigint): bigint {

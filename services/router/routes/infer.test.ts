@@ -35,7 +35,7 @@ test("a call is answered in order, and its end is recorded before its last chunk
   assert.equal(end.cost.state, CostState.PRICED);
   assert.equal(end.upstreamModel, "one");
   assert.equal(end.finishReason, "stop");
-  assert.ok(end.firstPayloadAt instanceof Date);
+  assert.ok((end.firstPayloadAt ?? 0) > 0);
 });
 
 test("the same over a serializing transport, both ways", async () => {

@@ -2,8 +2,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { ReadyIterator } from "#chassis/rpc/ready.ts";
 import type { InferenceService, InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import type { Cancellable } from "../admission/admission.ts";
-import { admitCall } from "../routing/admit-call.ts";
-import type { ModelCall, RouterCore } from "../routing/model-call.ts";
+import { ModelCall, type RouterCore } from "../routing/model-call.ts";
+import { planCall } from "../routing/plan-call.ts";
 
 type Step = IteratorResult<InferResponse, undefined>;
 
@@ -48,7 +48,9 @@ class InferEvents implements ReadyIterator<InferResponse> {
     try {
       let call = this.#call;
       if (call === undefined) {
-        call = await admitCall(this.#core, this.#request, this.#context);
+        const plan = planCall(this.#core, this.#request);
+        const admission = await this.#core.admitter.admit(plan.admission, this.#context);
+        call = new ModelCall(this.#core, plan, admission, this.#context);
         this.#call = call;
         if (this.#over) call.close();
         this.#out.push(await call.open());

@@ -14,18 +14,40 @@ export interface AttemptLimits {
   readonly impatient: { readonly total: boolean; readonly firstPayload: boolean };
 }
 
+/** `leftMs` and `firstPayloadMs` are what the client has set: for the rest of the call, and to the first payload of a stream. */
+export function attemptLimits(
+  deployment: Deployment,
+  leftMs: number | undefined,
+  stream: boolean,
+  firstPayloadMs: number | undefined,
+): AttemptLimits {
+  const { timeoutMs, streamTimeoutMs } = deployment;
+  const totalMs = leftMs ?? timeoutMs;
+  return {
+    totalMs,
+    firstPayloadMs: stream ? (firstPayloadMs ?? streamTimeoutMs) : undefined,
+    impatient: {
+      total: totalMs < timeoutMs,
+      firstPayload: firstPayloadMs !== undefined && firstPayloadMs < (streamTimeoutMs ?? timeoutMs),
+    },
+  };
+}
+
 /** Node fires a timer at once that is set further ahead. */
 const maxTimerMs = 2 ** 31 - 1;
+
+/** What a clock that runs out has waited for. */
+type Wait = "payload" | "answer" | "end";
 
 /** One try at one deployment: the adapter's stream with its clocks and its abort. */
 export class Attempt {
   readonly #deployment: Deployment;
   readonly #limits: AttemptLimits;
-  readonly #begun: number;
+  #begun = 0;
   readonly #events: AsyncIterator<InferResponse>;
   #end: IteratorResult<InferResponse> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #expired: string | undefined;
+  #expired: Wait | undefined;
   #cutByClient = false;
   #over = false;
 
@@ -37,11 +59,11 @@ export class Attempt {
   ) {
     this.#deployment = deployment;
     this.#limits = limits;
-    this.#begun = performance.now();
-    const { firstPayloadMs: first, totalMs, impatient } = limits;
+    const { firstPayloadMs: first, totalMs } = limits;
     if (first !== undefined && first < totalMs) {
-      this.#arm(first, `no payload within ${first / 1000} seconds`, impatient.firstPayload);
-    } else this.#arm(totalMs, `no answer within ${totalMs / 1000} seconds`, impatient.total);
+      this.#begun = performance.now();
+      this.#arm(first, "payload");
+    } else this.#arm(totalMs, "answer");
     this.#events = inference.infer(request)[Symbol.asyncIterator]();
   }
 
@@ -52,11 +74,13 @@ export class Attempt {
 
   /** Looks at the first event, with which the answer has begun. Returns the adapter's own message, to be completed. */
   begin({ event }: InferResponse): Started {
-    if (event.case !== "started") throw brokenAnswer(this.#deployment, "an answer without a beginning");
-    const { totalMs, firstPayloadMs, impatient } = this.#limits;
+    if (event.case !== "started") {
+      this.close();
+      throw brokenAnswer(this.#deployment, "an answer without a beginning");
+    }
+    const { totalMs, firstPayloadMs } = this.#limits;
     if (firstPayloadMs !== undefined && firstPayloadMs < totalMs) {
-      const rest = Math.max(0, totalMs - (performance.now() - this.#begun));
-      this.#arm(rest, `no end within ${totalMs / 1000} seconds`, impatient.total);
+      this.#arm(Math.max(0, totalMs - (performance.now() - this.#begun)), "end");
     }
     return event.value;
   }
@@ -82,7 +106,10 @@ export class Attempt {
   /** The attempt is over by what was thrown. Returns its error: where its clock ended it, that says so. */
   failed(thrown: unknown): unknown {
     this.#over = true;
-    return this.#expired === undefined ? thrown : timeoutError(this.#deployment, this.#expired);
+    if (this.#expired === undefined) return thrown;
+    const { firstPayloadMs = 0, totalMs } = this.#limits;
+    const ms = this.#expired === "payload" ? firstPayloadMs : totalMs;
+    return timeoutError(this.#deployment, `no ${this.#expired} within ${ms / 1000} seconds`);
   }
 
   /** Lets the adapter end its stream after Finished; whatever it still does is of no interest. */
@@ -113,15 +140,15 @@ export class Attempt {
     this.#events.return?.().catch(() => undefined);
   }
 
-  #arm(ms: number, what: string, impatient: boolean): void {
+  #arm(ms: number, wait: Wait): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        this.#expired = what;
-        this.#cutByClient = impatient;
-        this.#cancel();
-      },
-      Math.min(ms, maxTimerMs),
-    );
+    this.#timer = setTimeout(() => this.#expire(wait), Math.min(ms, maxTimerMs));
+  }
+
+  #expire(wait: Wait): void {
+    const { impatient } = this.#limits;
+    this.#expired = wait;
+    this.#cutByClient = wait === "payload" ? impatient.firstPayload : impatient.total;
+    this.#cancel();
   }
 }

@@ -11,12 +11,13 @@ import type { ProviderNames } from "../provider-table.ts";
 import type { Deployment } from "../registry/deployment.ts";
 import type { ModelGroup, Registry } from "../registry/registry.ts";
 import type { RouterSettings } from "../router-config.ts";
-import { Attempt, type AttemptLimits } from "./attempt.ts";
+import { Attempt, type AttemptLimits, attemptLimits } from "./attempt.ts";
 import { chooseDeployment, hasOther, hasUsable } from "./choose-deployment.ts";
 import { recordFailure, recordSuccess } from "./cooldowns.ts";
 import { outputCap } from "./estimate.ts";
 import { type Failure, readFailure, unavailable } from "./failure.ts";
 import { createFallbackQueue, type FallbackLookup, type FallbackQueue } from "./fallback-plan.ts";
+import type { PlannedCall } from "./plan-call.ts";
 import { isWorthRetry, retriesAllowed, retryDelayMs } from "./retry-policy.ts";
 import { type Route, Settlement } from "./settlement.ts";
 
@@ -38,8 +39,6 @@ interface Running extends Route {
   readonly group: ModelGroup;
 }
 
-type Opened = { readonly opened: InferResponse };
-
 /**
  * One admitted call: its attempts, retries and fallbacks up to the first payload, then its events, and in every case
  * exactly one settlement. `close` ends it at once, also while an event is waited for.
@@ -50,6 +49,7 @@ export class ModelCall {
   readonly #primary: ModelGroup;
   readonly #settlement: Settlement;
   readonly #context: Cancellable;
+  readonly #startedAt: number;
   readonly #deadline: number | undefined;
   #running: Running | undefined;
   /** The last attempt that the client's own time limit ended: its provider may bill for it. */
@@ -57,39 +57,41 @@ export class ModelCall {
   #retries = 0;
   #fallbacks = 0;
 
-  constructor(
-    core: RouterCore,
-    request: InferRequest,
-    primary: ModelGroup,
-    admission: Admission,
-    context: Cancellable,
-  ) {
+  constructor(core: RouterCore, { request, group }: PlannedCall, admission: Admission, context: Cancellable) {
     this.#core = core;
     this.#request = request;
-    this.#primary = primary;
-    this.#settlement = new Settlement(request, admission, core.events, core.runtime);
+    this.#primary = group;
+    this.#startedAt = core.runtime.now();
+    this.#settlement = new Settlement(request, admission, core.events, core.runtime, this.#startedAt);
     this.#context = context;
     const timeout = positiveMs(request.options?.timeout);
-    this.#deadline = timeout === undefined ? undefined : core.runtime.now() + timeout;
+    this.#deadline = timeout === undefined ? undefined : this.#startedAt + timeout;
   }
 
   /** Tries deployments and groups until one answers; returns its Started. Throws the last failure. */
   async open(): Promise<InferResponse> {
     let queue: FallbackQueue | undefined;
     let group = this.#primary;
-    for (;;) {
-      const result = await this.#tryGroup(group);
-      if ("opened" in result) return result.opened;
-      queue ??= this.#fallbackQueue();
-      const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, group.name, result.kind);
-      if (next === undefined) {
-        if (this.#cut === undefined) this.#settlement.void();
-        else await this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
-        throw result.error;
+    let tried: Deployment[] = [];
+    let failure: Failure | undefined;
+    for (let now = this.#startedAt; ; now = this.#core.runtime.now()) {
+      const deployment = this.#choose(group, tried, now);
+      if (deployment !== undefined) {
+        const running = this.#attempt(group, deployment, tried.length, now);
+        try {
+          return this.#begin(running, await running.attempt.advance());
+        } catch (thrown) {
+          failure = this.#notBegun(running, thrown);
+        }
+        if (await this.#mayRetry(group, deployment, tried.length, failure)) {
+          tried.push(deployment);
+          continue;
+        }
       }
-      this.#core.events.fellBack(group.name, next.name);
-      this.#fallbacks++;
-      group = next;
+      queue ??= this.#fallbackQueue();
+      group = await this.#fallBack(queue, group, failure ?? unavailable(group, now));
+      tried = [];
+      failure = undefined;
     }
   }
 
@@ -123,8 +125,9 @@ export class ModelCall {
   /** Prices and records the call; when it resolves, the client may see the end. */
   finish(finished: Finished): Promise<void> {
     const running = this.#live();
-    recordSuccess(running.deployment, this.#core.runtime.now());
-    return this.#settlement.succeed(running, finished);
+    const now = this.#core.runtime.now();
+    recordSuccess(running.deployment, now);
+    return this.#settlement.succeed(running, finished, now);
   }
 
   /** Lets the adapter end its stream after Finished. */
@@ -140,76 +143,81 @@ export class ModelCall {
     else void this.#settlement.breakOff(this.#running, UsageStatus.ABORTED);
   }
 
-  async #tryGroup(group: ModelGroup): Promise<Opened | Failure> {
-    const { runtime, settings, events } = this.#core;
-    const tried: Deployment[] = [];
-    let last: Failure | undefined;
-    for (let retries = 0; ; retries++) {
-      const deployment = this.#choose(group, tried);
-      if (deployment === undefined) return last ?? unavailable(group, runtime.now());
-      if (retries > 0) {
-        this.#retries++;
-        events.retried(deployment);
-      }
-      const result = await this.#attempt(group, deployment);
-      if ("opened" in result) return result;
-      last = result;
-      tried.push(deployment);
-      const others = hasOther(group.deployments, deployment, runtime.now());
-      const allowed = retriesAllowed(this.#request.options?.numRetries, deployment);
-      if (retries >= allowed || !isWorthRetry(result, others)) return result;
-      const delay = retryDelayMs(result, others, retries, settings, runtime.random);
-      if (this.#isLate(delay) || !hasUsable(group.deployments, runtime.now() + delay)) return result;
-      if (delay > 0) await runtime.sleep(delay, this.#context.signal);
-      if (this.#settlement.done) throw this.#aborted();
-    }
-  }
-
-  #choose(group: ModelGroup, tried: readonly Deployment[]): Deployment | undefined {
+  #choose(group: ModelGroup, tried: readonly Deployment[], now: number): Deployment | undefined {
     // A canned answer needs neither a key nor a healthy provider.
     if (this.#request.options?.mockResponse !== undefined) return group.deployments[0];
-    const { runtime } = this.#core;
-    return chooseDeployment(group.deployments, tried, runtime.now(), runtime.random);
+    return chooseDeployment(group.deployments, tried, now, this.#core.runtime.random);
   }
 
-  async #attempt(group: ModelGroup, deployment: Deployment): Promise<Opened | Failure> {
+  #attempt(group: ModelGroup, deployment: Deployment, retries: number, now: number): Running {
     if (this.#settlement.done) throw this.#aborted();
-    const request: InferRequest = { ...this.#request, target: this.#target(deployment) };
-    const attempt = new Attempt(this.#core.inference, request, deployment, this.#limits(deployment));
+    if (retries > 0) {
+      this.#retries++;
+      this.#core.events.retried(deployment);
+    }
+    const request: InferRequest = { ...this.#request, target: this.#target(deployment, now) };
     const running: Running = {
       deployment,
       groupName: group.name,
       attemptedRetries: this.#retries,
       attemptedFallbacks: this.#fallbacks,
-      attempt,
+      attempt: new Attempt(this.#core.inference, request, deployment, this.#limits(deployment)),
       group,
     };
     this.#running = running;
-    try {
-      let response: InferResponse;
-      try {
-        response = attempt.take(await attempt.advance());
-      } catch (error) {
-        throw attempt.failed(error);
-      }
-      if (this.#settlement.done) throw this.#aborted();
-      const started = attempt.begin(response);
-      this.#settlement.begin();
-      started.deployment = deployment.id;
-      started.provider = deployment.provider;
-      started.modelGroup = group.name;
-      started.attemptedRetries = this.#retries;
-      started.attemptedFallbacks = this.#fallbacks;
-      return { opened: response };
-    } catch (thrown) {
-      if (this.#settlement.done) throw this.#aborted();
-      attempt.close();
-      this.#running = undefined;
-      if (attempt.cutByClient) this.#cut = running;
-      const failure = readFailure(thrown, deployment);
-      this.#noteFailure(failure, running);
-      return failure;
+    return running;
+  }
+
+  /** Completes the first event with where it came from. Throws where it is no beginning of an answer. */
+  #begin(running: Running, result: IteratorResult<InferResponse>): InferResponse {
+    const response = running.attempt.take(result);
+    if (this.#settlement.done) throw this.#aborted();
+    const started = running.attempt.begin(response);
+    this.#settlement.begin();
+    started.deployment = running.deployment.id;
+    started.provider = running.deployment.provider;
+    started.modelGroup = running.groupName;
+    started.attemptedRetries = running.attemptedRetries;
+    started.attemptedFallbacks = running.attemptedFallbacks;
+    return response;
+  }
+
+  /** What an attempt failed with that has not begun to answer. */
+  #notBegun(running: Running, thrown: unknown): Failure {
+    if (this.#settlement.done) throw this.#aborted();
+    const { attempt, deployment } = running;
+    const failure = readFailure(attempt.failed(thrown), deployment);
+    attempt.close();
+    this.#running = undefined;
+    if (attempt.cutByClient) this.#cut = running;
+    this.#noteFailure(failure, running);
+    return failure;
+  }
+
+  /** Whether the group is to be tried again after its last failure. Waits before that. */
+  async #mayRetry(group: ModelGroup, failed: Deployment, retries: number, failure: Failure): Promise<boolean> {
+    const { runtime, settings } = this.#core;
+    const others = hasOther(group.deployments, failed, runtime.now());
+    const allowed = retriesAllowed(this.#request.options?.numRetries, failed);
+    if (retries >= allowed || !isWorthRetry(failure, others)) return false;
+    const delay = retryDelayMs(failure, others, retries, settings, runtime.random);
+    if (this.#isLate(delay) || !hasUsable(group.deployments, runtime.now() + delay)) return false;
+    if (delay > 0) await runtime.sleep(delay, this.#context.signal);
+    if (this.#settlement.done) throw this.#aborted();
+    return true;
+  }
+
+  /** The group to go on with. Where there is none, ends the call and throws its failure. */
+  async #fallBack(queue: FallbackQueue, failed: ModelGroup, failure: Failure): Promise<ModelGroup> {
+    const next = this.#isLate(0) ? undefined : this.#nextGroup(queue, failed.name, failure.kind);
+    if (next === undefined) {
+      if (this.#cut === undefined) this.#settlement.void();
+      else await this.#settlement.breakOff(this.#cut, UsageStatus.ABORTED);
+      throw failure.error;
     }
+    this.#core.events.fellBack(failed.name, next.name);
+    this.#fallbacks++;
+    return next;
   }
 
   #fallbackQueue(): FallbackQueue {
@@ -231,25 +239,17 @@ export class ModelCall {
   }
 
   #limits(deployment: Deployment): AttemptLimits {
-    const asked = positiveMs(this.#request.options?.streamTimeout);
-    const totalMs =
-      this.#deadline === undefined ? deployment.timeoutMs : Math.max(0, this.#deadline - this.#core.runtime.now());
-    const ownFirstPayloadMs = deployment.streamTimeoutMs ?? deployment.timeoutMs;
-    return {
-      totalMs,
-      firstPayloadMs: this.#request.stream ? (asked ?? deployment.streamTimeoutMs) : undefined,
-      impatient: {
-        total: totalMs < deployment.timeoutMs,
-        firstPayload: asked !== undefined && asked < ownFirstPayloadMs,
-      },
-    };
+    const { stream, options } = this.#request;
+    const asked = positiveMs(options?.streamTimeout);
+    const left = this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - this.#core.runtime.now());
+    return attemptLimits(deployment, left, stream, asked);
   }
 
   /** The deployment's own target where the call adds nothing to it. */
-  #target(deployment: Deployment): Target {
+  #target(deployment: Deployment, now: number): Target {
     const { target } = deployment;
     const { options } = this.#request;
-    const cap = outputCap(this.#request, deployment, this.#settlement.outputTokenCap, this.#core.runtime.now());
+    const cap = outputCap(this.#request, deployment, this.#settlement.outputTokenCap, now);
     const allowed = options?.allowedOpenaiParams ?? [];
     const plain = options?.dropParams === undefined && options?.mockResponse === undefined && allowed.length === 0;
     if (plain && cap === undefined) return target;

@@ -34,17 +34,23 @@ export class Settlement {
   readonly #events: RouterEvents;
   readonly #runtime: RouterRuntime;
   readonly #startedAt: number;
-  #firstPayloadAt: Date | undefined;
+  #firstPayloadAt: number | undefined;
   #payloads = 0;
   #bytes = 0;
   #done = false;
 
-  constructor(request: InferRequest, admission: Admission, events: RouterEvents, runtime: RouterRuntime) {
+  constructor(
+    request: InferRequest,
+    admission: Admission,
+    events: RouterEvents,
+    runtime: RouterRuntime,
+    startedAt: number,
+  ) {
     this.#request = request;
     this.#admission = admission;
     this.#events = events;
     this.#runtime = runtime;
-    this.#startedAt = runtime.now();
+    this.#startedAt = startedAt;
   }
 
   get done(): boolean {
@@ -57,7 +63,7 @@ export class Settlement {
 
   /** The answer has begun. */
   begin(): void {
-    this.#firstPayloadAt = new Date(this.#runtime.now());
+    this.#firstPayloadAt = this.#runtime.now();
   }
 
   /** Counts what passes by, for the case that nobody says at the end what was used. */
@@ -67,9 +73,9 @@ export class Settlement {
   }
 
   /** Completes `finished` with what the answer costs. Resolves when that is recorded. */
-  succeed(route: Route, finished: Finished): Promise<void> {
+  succeed(route: Route, finished: Finished, now: number): Promise<void> {
     finished.usage ??= this.#estimatedUsage();
-    finished.cost = this.#costOf(route, finished.usage);
+    finished.cost = this.#costOf(route, finished.usage, now);
     return this.#settle(route, UsageStatus.SUCCESS, finished.usage, finished.cost, finished.finishReason);
   }
 
@@ -82,7 +88,7 @@ export class Settlement {
     try {
       const usage = this.#estimatedUsage();
       usage.outputTokens += this.#silentTokens();
-      await this.#settle(route, status, usage, this.#costOf(route, usage), "");
+      await this.#settle(route, status, usage, this.#costOf(route, usage, this.#runtime.now()), "");
     } catch (error) {
       this.#events.settlementFailed(this.#request.callId, error);
     }
@@ -99,8 +105,8 @@ export class Settlement {
     }
   }
 
-  #costOf({ deployment }: Route, usage: Usage): Cost {
-    const cost = costOf(usage, deployment.price(this.#runtime.now()));
+  #costOf({ deployment }: Route, usage: Usage, now: number): Cost {
+    const cost = costOf(usage, deployment.price(now));
     if (cost.state === CostState.UNPRICED) this.#events.unpriced(deployment);
     return cost;
   }
@@ -138,7 +144,7 @@ export class Settlement {
    * alone, while the provider bills what it had written.
    */
   #silentTokens(): bigint {
-    const silentMs = (this.#firstPayloadAt?.getTime() ?? this.#runtime.now()) - this.#startedAt - silentGraceMs;
+    const silentMs = (this.#firstPayloadAt ?? this.#runtime.now()) - this.#startedAt - silentGraceMs;
     const limit = this.#request.shape?.maxOutputTokens ?? maxSilentTokens;
     return BigInt(Math.min(limit, Math.max(0, Math.ceil((silentMs / 1000) * silentTokensPerSecond))));
   }

@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { createNoopMeter } from "@opentelemetry/api";
 import { createLogger, type Logger } from "#chassis/log.ts";
-import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import { type Settlement, SettlementSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
 import { CallerKind, CallerSchema, Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type ScopeLimits, ScopeLimitsSchema } from "#gen/sluice/inference/v1/limits_pb.ts";
 import { CostSchema, CostState, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { AdmissionRequest, CallEnd, EstimatedPrice } from "../admission.ts";
+import type { Charge } from "../record-fields.ts";
 
 /** A logger that keeps its lines. */
 export function recordingLog(): { readonly log: Logger; readonly lines: string[] } {
@@ -66,10 +67,20 @@ export function callEnd(nanoUsd: bigint, tokens = Number(nanoUsd)): CallEnd {
     usage: create(UsageSchema, { outputTokens: BigInt(tokens) }),
     cost: create(CostSchema, { nanoUsd, state: CostState.PRICED }),
     finishReason: "stop",
-    firstPayloadAt: new Date(1_700_000_000_000),
+    firstPayloadAt: 1_700_000_000_000,
     attemptedRetries: 0,
     attemptedFallbacks: 0,
   };
+}
+
+/** A charge as accounting reads it. */
+export function settlementOf({ scope, nano, tokens, leasedAt, leasedTokens }: Charge): Settlement {
+  return create(SettlementSchema, {
+    scope,
+    consumed: { nanoUsd: nano, requests: 1n, tokens: BigInt(tokens) },
+    leasedAt,
+    leasedTokens: leasedTokens === undefined ? undefined : BigInt(leasedTokens),
+  });
 }
 
 /** Numbers that look random and are the same in every run (mulberry32). */

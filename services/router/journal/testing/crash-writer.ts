@@ -1,6 +1,6 @@
 import { createLogger } from "#chassis/log.ts";
 import { Journal } from "../journal.ts";
-import { begunRecord, endedRecord } from "./records.ts";
+import { begin, begunRecord, endedRecord } from "./records.ts";
 
 /**
  * A process to be killed: writes to a journal without pause and says on standard output what has happened, a letter and
@@ -11,7 +11,7 @@ const journal = new Journal({ folder, owner, log: createLogger("error"), segment
 process.stdout.write("ready\n");
 for (let round = 0; ; round += 1) {
   const record = begunRecord();
-  const call = journal.begin(record);
+  const call = begin(journal, record);
   const said: string[] = [];
   if (round % 5 === 0) {
     journal.void(call);
@@ -21,7 +21,7 @@ for (let round = 0; ; round += 1) {
     await journal.flushed();
     said.push(`e ${record.recordId}`);
     if (round % 3 === 0) {
-      journal.acked([record.recordId], [segment]);
+      journal.acked([endedRecord(record)], [segment]);
       said.push(`a ${record.recordId}`);
     }
   }

@@ -5,7 +5,9 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { uuidv7 } from "uuidv7";
 import type { Logger } from "#chassis/log.ts";
 import { type UsageRecorded, UsageRecordedSchema, UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
+import type { Journal } from "../journal.ts";
 import { leftRecords } from "../recovery.ts";
+import type { OpenCall } from "../segment.ts";
 
 /** A folder that is removed when the test ends. */
 export function journalFolder(context: { after(done: () => void): void }): string {
@@ -22,6 +24,11 @@ export function begunRecord(): UsageRecorded {
     status: UsageStatus.INTERRUPTED,
     settlements: [{ scope: "key:a", consumed: { nanoUsd: 1000n, requests: 1n } }],
   });
+}
+
+/** Has the journal take a call that begins with such a record. */
+export function begin(journal: Journal, record: UsageRecorded): OpenCall {
+  return journal.begin(record.recordId, toBinary(UsageRecordedSchema, record));
 }
 
 /** The same call, ended, as the journal takes it. */

@@ -1,18 +1,25 @@
 import { gatewayError } from "#chassis/errors.ts";
 import { Reason, UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
-import type { Cancellable } from "../admission/admission.ts";
+import type { AdmissionRequest } from "../admission/admission.ts";
 import { accessDenied, callerAllows } from "../model-rights.ts";
 import type { ModelGroup } from "../registry/registry.ts";
 import { inActingTeam } from "./acting-team.ts";
 import { estimateCall } from "./estimate.ts";
-import { ModelCall, type RouterCore } from "./model-call.ts";
+import type { RouterCore } from "./model-call.ts";
 
-/**
- * Checks the caller's rights, finds the model and admits the call, once for all its attempts. Where it rejects, nothing is
- * reserved.
- */
-export async function admitCall(core: RouterCore, asked: InferRequest, context: Cancellable): Promise<ModelCall> {
+/** A call that its caller may make, before it is admitted. */
+export interface PlannedCall {
+  /** In the name of the team that acts. */
+  readonly request: InferRequest;
+  /** Where it goes first. */
+  readonly group: ModelGroup;
+  /** What it is to be admitted for, once for all its attempts. */
+  readonly admission: AdmissionRequest;
+}
+
+/** Checks the caller's rights, finds the model and estimates the call. */
+export function planCall(core: RouterCore, asked: InferRequest): PlannedCall {
   const request = inActingTeam(core, asked);
   const { caller, model } = request;
   if (caller === undefined || !callerAllows(caller, model, core)) {
@@ -22,8 +29,7 @@ export async function admitCall(core: RouterCore, asked: InferRequest, context: 
   if (group === undefined) throw unknownModel(core, model);
   const estimate = estimateCall(request, reachableGroups(core, request, group), core.runtime.now());
   const { callId, operation, stream } = request;
-  const admission = await core.admitter.admit({ callId, operation, model, stream, caller, estimate }, context);
-  return new ModelCall(core, request, group, admission, context);
+  return { request, group, admission: { callId, operation, model, stream, caller, estimate } };
 }
 
 function unknownModel(core: RouterCore, model: string) {
@@ -43,7 +49,9 @@ const kinds = [undefined, UpstreamErrorKind.CONTEXT_WINDOW, UpstreamErrorKind.CO
 function reachableGroups(core: RouterCore, { options, caller }: InferRequest, primary: ModelGroup): ModelGroup[] {
   const groups = [primary];
   if (options?.disableFallbacks === true) return groups;
-  const names = new Set(options?.fallbacks ?? []);
+  const asked = options?.fallbacks ?? [];
+  if (asked.length === 0 && kinds.every((kind) => core.fallbacks(primary.name, kind).length === 0)) return groups;
+  const names = new Set(asked);
   for (const kind of kinds) for (const name of core.fallbacks(primary.name, kind)) names.add(name);
   // A Set's iteration sees what is added on the way: fallbacks of fallbacks are reached like this.
   for (const name of names) {

@@ -25,10 +25,10 @@ export function startedHeaders(started: Started | undefined): string[] {
   return headers;
 }
 
-/** What is known of an answer at its end: its cost, or that nobody knows it. */
-export function finishedHeaders({ cost }: Finished): string[] {
-  if (cost?.state === CostState.PRICED) return ["x-litellm-response-cost", formatUsd(cost.nanoUsd)];
-  return cost?.state === CostState.UNPRICED ? ["x-sluice-cost-state", "unpriced"] : [];
+/** Adds what is known of an answer at its end: its cost, or that nobody knows it. */
+export function addFinishedHeaders(headers: string[], { cost }: Finished): void {
+  if (cost?.state === CostState.PRICED) headers.push("x-litellm-response-cost", formatUsd(cost.nanoUsd));
+  else if (cost?.state === CostState.UNPRICED) headers.push("x-sluice-cost-state", "unpriced");
 }
 
 /** Billionths of a dollar as a decimal number of dollars, without an exponent. */

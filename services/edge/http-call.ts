@@ -77,25 +77,24 @@ export class HttpCall implements Slotted {
 
   /** `close` closes the connection behind the answer; so does a process that drains. */
   writeHead(status: number, headers: readonly string[], close = false): void {
-    this.status = status;
-    const all = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
-    for (const each of this.#frame.corsHeaders(this.request.headers.origin)) all.push(each);
+    const all = this.#ownHeaders();
     for (const each of headers) all.push(each);
-    if (close || this.#frame.draining()) all.push("connection", "close");
-    this.response.writeHead(status, all);
+    this.#writeHead(status, all, close);
   }
 
   /** Sends a whole answer. */
   send(status: number, contentType: string, body: string | Uint8Array, headers: readonly string[] = []): void {
     if (this.gone || this.response.headersSent) return;
     const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
-    const all = ["content-type", contentType, "content-length", String(length), ...headers];
+    const all = this.#ownHeaders();
+    all.push("content-type", contentType, "content-length", String(length));
+    for (const each of headers) all.push(each);
     if (this.#bodyIsSmall()) {
-      this.writeHead(status, all);
+      this.#writeHead(status, all, false);
       this.#end(body);
       return;
     }
-    this.writeHead(status, all, true);
+    this.#writeHead(status, all, true);
     this.response.write(body);
     this.#discardThenEnd();
   }
@@ -117,6 +116,19 @@ export class HttpCall implements Slotted {
     const untold = answer.hidden || (error instanceof Error && error.cause !== undefined);
     if (untold && !this.gone) this.#frame.events.failedInside(this, error);
     this.send(answer.status, "application/json", answer.body, [...answer.headers, ...headers]);
+  }
+
+  /** What every answer says. */
+  #ownHeaders(): string[] {
+    const headers = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
+    for (const each of this.#frame.corsHeaders(this.request.headers.origin)) headers.push(each);
+    return headers;
+  }
+
+  #writeHead(status: number, headers: string[], close: boolean): void {
+    this.status = status;
+    if (close || this.#frame.draining()) headers.push("connection", "close");
+    this.response.writeHead(status, headers);
   }
 
   /**

@@ -35,8 +35,10 @@ export function addFinishedHeaders(headers: string[], { cost }: Finished): void 
 export function formatUsd(nanoUsd: bigint): string {
   const sign = nanoUsd < 0n ? "-" : "";
   const digits = (nanoUsd < 0n ? -nanoUsd : nanoUsd).toString().padStart(10, "0");
-  const fraction = digits.slice(-9).replace(/0+$/, "");
-  return `${sign}${digits.slice(0, -9)}.${fraction === "" ? "0" : fraction}`;
+  const point = digits.length - 9;
+  let end = digits.length;
+  while (end > point + 1 && digits.endsWith("0", end)) end -= 1;
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point, end)}`;
 }
 
 /** Names of a configuration may be written in any script; a header may not. */

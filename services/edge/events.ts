@@ -83,7 +83,8 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
 
 /** All input, cached or not. */
 export function inputTokens(usage: Usage): number {
-  return Number(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens);
+  const { inputTokens, cacheReadTokens, cacheWriteTokens, cacheWrite1hTokens } = usage;
+  return Number(inputTokens) + Number(cacheReadTokens) + Number(cacheWriteTokens) + Number(cacheWrite1hTokens);
 }
 
 /** An error with what was underneath, for the log. */

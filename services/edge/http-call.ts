@@ -137,7 +137,7 @@ export class HttpCall implements Slotted {
    */
   #end(body: string | Uint8Array): void {
     if (typeof body === "string" || body.length > joinedBodyBytes) this.response.end(body);
-    else this.response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
+    else this.response.end(asBuffer(body).toString("latin1"), "latin1");
   }
 
   #bodyIsSmall(): boolean {
@@ -160,4 +160,9 @@ export class HttpCall implements Slotted {
     const timer = setTimeout(end, maxDiscardMs);
     request.once("end", end).once("close", end).resume();
   }
+}
+
+/** The same bytes; what the network brings is a Buffer already. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -18,10 +18,14 @@ export function readKey(headers: IncomingHttpHeaders): string | undefined {
   for (const name of keyHeaders) {
     const value = headers[name];
     if (typeof value !== "string") continue;
-    const key = value.replace(bearer, "").trim();
+    const key = withoutScheme(value).trim();
     if (key !== "") return key;
   }
   return undefined;
+}
+
+function withoutScheme(value: string): string {
+  return value.startsWith("Bearer ") ? value.slice(7) : value.replace(bearer, "");
 }
 
 /** The key in a query string, where Google's clients may put it: `?key=`. Undefined without one. */

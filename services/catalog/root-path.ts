@@ -3,7 +3,7 @@
  * address, nothing where it ends with it already, `/gateway` where it ends with `/api/v2`.
  */
 export function withRootPath(address: string, rootPath: string | undefined): string {
-  const url = address.replace(/\/+$/, "");
+  const url = address.endsWith("/") ? address.replace(/\/+$/, "") : address;
   if (rootPath === undefined) return url;
   const path = url.replace(/^\w+:\/\/[^/]*/, "");
   for (let end = rootPath.length; end > 0; end = rootPath.lastIndexOf("/", end - 1)) {

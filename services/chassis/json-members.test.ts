@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { editJson, findMember, findMembers, JsonObjectProblem, readMember } from "./json-members.ts";
+import { editJson, findMember, findMembers, JsonObjectProblem, memberText, scanObject } from "./json-members.ts";
 
 const edit = (text: string, edits: Parameters<typeof editJson>[1]): string =>
   Buffer.from(editJson(Buffer.from(text), edits)).toString();
@@ -12,6 +12,7 @@ test("edits leave every other byte alone", () => {
     ['{"a":1}', { set: { b: '"x"' } }, '{"a":1,"b":"x"}'],
     ["{}", { set: { b: "1" } }, '{"b":1}'],
     [" {\n} ", { set: { b: "1" } }, ' {"b":1\n} '],
+    ['{"ä":"ö"}', { set: { ü: '"漢"', ä: '"é"' } }, '{"ä":"é","ü":"漢"}'],
     ['{"a":1}', { setIfAbsent: { a: "2", b: "3" } }, '{"a":1,"b":3}'],
     ['{"a":null}', { setIfAbsent: { a: "2" } }, '{"a":null}'],
     ['{"a":1,"b":2,"c":3}', { remove: ["b"] }, '{"a":1,"c":3}'],
@@ -37,6 +38,7 @@ test("edits leave every other byte alone", () => {
 test("an input that needs no change is returned as it is", () => {
   const input = Buffer.from('{"a": 1}');
   assert.equal(editJson(input, { remove: ["b"], setIfAbsent: { a: "2" } }), input);
+  assert.equal(editJson(input, { set: { a: "1" } }), input);
 });
 
 test("malformed objects are refused", () => {
@@ -167,11 +169,10 @@ function isJson(text: string): boolean {
 }
 
 test("members are read as JSON.parse reads them", () => {
-  const bytes = Buffer.from('{"a":1, "b" : {"c":[true]}, "a":"é"}');
-  const members = findMembers(bytes);
+  const object = scanObject(Buffer.from('{"a":1, "b" : {"c":[true]}, "a":"é"}'));
   const read = (name: string) => {
-    const member = findMember(members, name);
-    return member === undefined ? undefined : readMember(bytes, member);
+    const member = findMember(object.members, name);
+    return member === undefined ? undefined : JSON.parse(memberText(object, member));
   };
   assert.deepEqual([read("a"), read("b"), read("c")], ["é", { c: [true] }, undefined]);
 });

@@ -15,6 +15,15 @@ export interface JsonMember {
   readonly end: number;
 }
 
+/** An object whose members have been found. */
+export interface ScannedObject {
+  readonly bytes: Uint8Array;
+  /** The bytes as a text of as many characters, so that its offsets are theirs. */
+  readonly text: string;
+  /** In the order of the input, duplicates included. */
+  readonly members: readonly JsonMember[];
+}
+
 /** Changes to the top of an object. The values are JSON texts and are not checked. */
 export interface JsonEdits {
   /** Replaces the value wherever the name stands, duplicates included; else appends the member. Wins over `remove`. */
@@ -36,6 +45,7 @@ const closeBracket = 0x5d;
 const maxDepth = 10_000;
 /** What makes a name more than its characters: an escape, or bytes that are not ASCII. */
 const unusual = /[\\\x80-\xff]/;
+const beyondAscii = /[\u0080-\uffff]/;
 const scalar = /^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)$/;
 
 /**
@@ -47,16 +57,17 @@ const scalar = /^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|fa
  * @throws JsonObjectProblem where the input is not one JSON object with nothing but white space around it, or nests
  * deeper than 10,000 levels.
  */
-export function findMembers(bytes: Uint8Array): JsonMember[] {
+export function scanObject(bytes: Uint8Array): ScannedObject {
   const members: JsonMember[] = [];
   const text = latin1Of(bytes);
+  const scanned = { bytes, text, members };
   const opened = skipSpace(text, 0);
   if (text.charCodeAt(opened) !== openBrace) throw new JsonObjectProblem("expected a JSON object");
   let start = opened + 1;
   let at = skipSpace(text, start);
   if (text.charCodeAt(at) === closeBrace) {
     expectEnd(text, at + 1);
-    return members;
+    return scanned;
   }
   for (;;) {
     const nameEnd = skipString(text, at);
@@ -69,7 +80,7 @@ export function findMembers(bytes: Uint8Array): JsonMember[] {
     const code = text.charCodeAt(end);
     if (code === closeBrace) {
       expectEnd(text, end + 1);
-      return members;
+      return scanned;
     }
     if (code !== comma) throw new JsonObjectProblem(`expected "," or "}" at byte ${end}`);
     start = end + 1;
@@ -77,33 +88,39 @@ export function findMembers(bytes: Uint8Array): JsonMember[] {
   }
 }
 
+/** The members alone; throws as `scanObject` does. */
+export function findMembers(bytes: Uint8Array): readonly JsonMember[] {
+  return scanObject(bytes).members;
+}
+
 /**
  * Edits the top of a JSON object by splicing. Every byte that no edit touches stays as it is: order, white space, big
  * numbers, unknown members. New members come last. Returns the input itself where nothing changes.
  *
- * @throws JsonObjectProblem as `findMembers` does.
+ * @throws JsonObjectProblem as `scanObject` does.
  */
 export function editJson(bytes: Uint8Array, edits: JsonEdits): Uint8Array {
-  return editMembers(bytes, findMembers(bytes), edits);
+  return editMembers(scanObject(bytes), edits);
 }
 
 /** `editJson` for a caller that has found the members already: the input is not scanned a second time. */
-export function editMembers(bytes: Uint8Array, members: readonly JsonMember[], edits: JsonEdits): Uint8Array {
+export function editMembers({ bytes, text, members }: ScannedObject, edits: JsonEdits): Uint8Array {
   const { set = {}, setIfAbsent = {}, remove = [] } = edits;
-  const splice = new Splice(bytes, members[0]?.start ?? bytes.indexOf(openBrace) + 1);
+  const splice = new Splice(text, members[0]?.start ?? text.indexOf("{") + 1);
   for (const member of members) {
     if (Object.hasOwn(set, member.name)) splice.replace(member, set[member.name] ?? "null");
     else if (remove.includes(member.name)) splice.drop();
     else splice.keep(member);
   }
-  for (const [name, value] of Object.entries(set)) {
-    if (findMember(members, name) === undefined) splice.append(`${JSON.stringify(name)}:${value}`);
+  for (const name in set) {
+    if (findMember(members, name) === undefined) splice.append(name, set[name]);
   }
-  for (const [name, value] of Object.entries(setIfAbsent)) {
+  for (const name in setIfAbsent) {
     if (Object.hasOwn(set, name) || findMember(members, name) !== undefined) continue;
-    splice.append(`${JSON.stringify(name)}:${value}`);
+    splice.append(name, setIfAbsent[name]);
   }
-  return splice.finish(members.at(-1)?.end);
+  const edited = splice.finish(members.at(-1)?.end);
+  return edited === undefined ? bytes : Buffer.from(edited, "latin1");
 }
 
 /** The member of that name that `JSON.parse` takes: the last one. */
@@ -115,21 +132,16 @@ export function findMember(members: readonly JsonMember[], name: string): JsonMe
   return undefined;
 }
 
-/** The parsed value of a member. */
-export function readMember(bytes: Uint8Array, member: JsonMember): unknown {
-  const { buffer, byteOffset } = bytes;
-  const text = Buffer.from(buffer, byteOffset + member.valueStart, member.valueEnd - member.valueStart).toString();
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new JsonObjectProblem(`malformed value at byte ${member.valueStart}`);
-  }
+/** The JSON text of a member's value. */
+export function memberText({ text }: ScannedObject, { valueStart, valueEnd }: JsonMember): string {
+  return fromLatin1(text.slice(valueStart, valueEnd));
 }
 
 /** Puts an edited object together from ranges of the input, as long as possible, and new texts between them. */
 class Splice {
-  readonly #bytes: Uint8Array;
-  readonly #parts: Uint8Array[] = [];
+  readonly #text: string;
+  /** What is before the range; undefined as long as nothing changes. */
+  #done: string | undefined;
   /** The range that is being extended. */
   #from = 0;
   #to: number;
@@ -137,8 +149,8 @@ class Splice {
   #gap = false;
 
   /** `opened` is the offset behind the opening brace. */
-  constructor(bytes: Uint8Array, opened: number) {
-    this.#bytes = bytes;
+  constructor(text: string, opened: number) {
+    this.#text = text;
     this.#to = opened;
   }
 
@@ -148,27 +160,28 @@ class Splice {
   }
 
   replace(member: JsonMember, value: string): void {
+    const { valueStart, valueEnd } = member;
+    const text = asLatin1(value);
     this.#place(member);
-    this.#to = member.valueStart;
-    this.#insert(value, member.valueEnd);
+    this.#to = valueStart;
+    // A name is mostly replaced by itself.
+    if (text.length === valueEnd - valueStart && this.#text.startsWith(text, valueStart)) this.#to = valueEnd;
+    else this.#insert(text, valueEnd);
   }
 
   drop(): void {
     this.#gap = true;
   }
 
-  append(text: string): void {
-    this.#insert(this.#empty ? text : `,${text}`, this.#to);
+  append(name: string, value: string | undefined): void {
+    this.#insert(asLatin1(`${this.#empty ? "" : ","}${JSON.stringify(name)}:${value}`), this.#to);
     this.#empty = false;
   }
 
-  /** `closed` is where the last member of the input ends; the closing brace is there. */
-  finish(closed: number | undefined): Uint8Array {
+  /** `closed` is where the last member of the input ends; the closing brace is there. Undefined where nothing changes. */
+  finish(closed: number | undefined): string | undefined {
     if (this.#gap && closed !== undefined) this.#insert("", closed);
-    this.#to = this.#bytes.length;
-    if (this.#parts.length === 0) return this.#bytes;
-    this.#parts.push(this.#bytes.subarray(this.#from, this.#to));
-    return Buffer.concat(this.#parts);
+    return this.#done === undefined ? undefined : this.#done + this.#text.slice(this.#from);
   }
 
   /** Goes on to a member that stays. Behind a gap the comma before it may be missing. */
@@ -180,11 +193,19 @@ class Splice {
 
   /** Ends the range, adds a text, and begins a new range. */
   #insert(text: string, next: number): void {
-    if (this.#from < this.#to) this.#parts.push(this.#bytes.subarray(this.#from, this.#to));
-    if (text !== "") this.#parts.push(Buffer.from(text));
+    this.#done = (this.#done ?? "") + this.#text.slice(this.#from, this.#to) + text;
     this.#from = next;
     this.#to = next;
   }
+}
+
+/** The UTF-8 bytes of a text, one character each. */
+function asLatin1(text: string): string {
+  return beyondAscii.test(text) ? Buffer.from(text).toString("latin1") : text;
+}
+
+function fromLatin1(text: string): string {
+  return beyondAscii.test(text) ? Buffer.from(text, "latin1").toString() : text;
 }
 
 /**

@@ -25,18 +25,20 @@ export function startedHeaders(started: Started | undefined): string[] {
   return headers;
 }
 
-/** What is known of an answer at its end: its cost, or that nobody knows it. */
-export function finishedHeaders({ cost }: Finished): string[] {
-  if (cost?.state === CostState.PRICED) return ["x-litellm-response-cost", formatUsd(cost.nanoUsd)];
-  return cost?.state === CostState.UNPRICED ? ["x-sluice-cost-state", "unpriced"] : [];
+/** Adds what is known of an answer at its end: its cost, or that nobody knows it. */
+export function addFinishedHeaders(headers: string[], { cost }: Finished): void {
+  if (cost?.state === CostState.PRICED) headers.push("x-litellm-response-cost", formatUsd(cost.nanoUsd));
+  else if (cost?.state === CostState.UNPRICED) headers.push("x-sluice-cost-state", "unpriced");
 }
 
 /** Billionths of a dollar as a decimal number of dollars, without an exponent. */
 export function formatUsd(nanoUsd: bigint): string {
   const sign = nanoUsd < 0n ? "-" : "";
   const digits = (nanoUsd < 0n ? -nanoUsd : nanoUsd).toString().padStart(10, "0");
-  const fraction = digits.slice(-9).replace(/0+$/, "");
-  return `${sign}${digits.slice(0, -9)}.${fraction === "" ? "0" : fraction}`;
+  const point = digits.length - 9;
+  let end = digits.length;
+  while (end > point + 1 && digits.endsWith("0", end)) end -= 1;
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point, end)}`;
 }
 
 /** Names of a configuration may be written in any script; a header may not. */

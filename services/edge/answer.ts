@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Chunk, Finished, Started } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest, InferResponse } from "#gen/sluice/inference/v1/inference_service_pb.ts";
-import { finishedHeaders, startedHeaders } from "./answer-headers.ts";
+import { addFinishedHeaders, startedHeaders } from "./answer-headers.ts";
 import { errorAnswer, errorEvent } from "./error-body.ts";
 import type { EdgeEvents } from "./events.ts";
 import type { HttpCall } from "./http-call.ts";
@@ -110,7 +110,8 @@ export class Answer {
     const upstreamMs = Number(finished.timing?.upstreamTotalUs ?? 0n) / 1000;
     const ownMs = performance.now() - call.startedAt - uploadMs - upstreamMs;
     const headers = startedHeaders(started);
-    headers.push(...finishedHeaders(finished), ...serverTiming(ownMs, upstreamMs));
+    addFinishedHeaders(headers, finished);
+    headers.push("server-timing", serverTiming(ownMs, upstreamMs));
     const [only] = held;
     const body = only !== undefined && held.length === 1 ? only : Buffer.concat(held);
     call.send(started?.status || 200, started?.contentType || "application/json", body, headers);
@@ -131,7 +132,8 @@ export class Answer {
       "x-accel-buffering",
       "no",
       ...startedHeaders(this.#started),
-      ...serverTiming(ownMs, upstreamMs),
+      "server-timing",
+      serverTiming(ownMs, upstreamMs),
     ]);
     events.firstPayload(request.operation, this.#started, now - call.startedAt);
   }
@@ -157,7 +159,13 @@ function isEventStream(contentType: string, asked: boolean): boolean {
   return contentType === "" ? asked : contentType.startsWith("text/event-stream");
 }
 
-function serverTiming(ownMs: number, upstreamMs: number): string[] {
-  const own = Math.max(0, ownMs).toFixed(2);
-  return ["server-timing", `sluice;dur=${own}, upstream;dur=${Math.max(0, upstreamMs).toFixed(2)}`];
+function serverTiming(ownMs: number, upstreamMs: number): string {
+  return `sluice;dur=${inHundredths(ownMs)}, upstream;dur=${inHundredths(upstreamMs)}`;
+}
+
+/** A number of milliseconds with two places; a negative one as none. What `toFixed` does, at a third of its price. */
+function inHundredths(ms: number): string {
+  const hundredths = Math.max(0, Math.round(ms * 100));
+  const rest = hundredths % 100;
+  return `${Math.floor(hundredths / 100)}.${rest < 10 ? "0" : ""}${rest}`;
 }

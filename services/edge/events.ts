@@ -49,8 +49,8 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
   const brokenStreams = meter.createCounter("sluice.edge.broken_streams", {
     description: "Streams that ended with an error after their head",
   });
-  const httpAttributes = new AttributeCache();
-  const callAttributes = new AttributeCache();
+  const httpAttributes = new AttributeTable(attributesOfRequest);
+  const callAttributes = new AttributeTable(attributesOfCall);
 
   return {
     requestStarted: () => active.add(1),
@@ -58,23 +58,17 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
       const method = call.request.method ?? "";
       const elapsedMs = performance.now() - call.startedAt;
       active.add(-1);
-      duration.record(
-        elapsedMs / 1000,
-        httpAttributes.get(`${method} ${call.routeName} ${status}`, () => ({
-          [attributeNames.httpMethod]: method,
-          [attributeNames.httpRoute]: call.routeName,
-          [attributeNames.httpStatus]: status,
-        })),
-      );
+      duration.record(elapsedMs / 1000, httpAttributes.get(call.routeName, method, status));
       log.debug("request", { call_id: call.callId, method, route: call.routeName, status, ms: Math.round(elapsedMs) });
     },
     firstPayload(operation, started, elapsedMs) {
-      firstToken.record(elapsedMs / 1000, callAttributes.ofCall(operation, started, ""));
+      firstToken.record(elapsedMs / 1000, callAttributes.get(providerOf(started), "", operation));
     },
     answered(operation, started, { usage }) {
       if (usage === undefined) return;
-      tokens.record(inputTokens(usage), callAttributes.ofCall(operation, started, "input"));
-      tokens.record(Number(usage.outputTokens), callAttributes.ofCall(operation, started, "output"));
+      const provider = providerOf(started);
+      tokens.record(inputTokens(usage), callAttributes.get(provider, "input", operation));
+      tokens.record(Number(usage.outputTokens), callAttributes.get(provider, "output", operation));
     },
     streamFailed(call, status) {
       brokenStreams.add(1, { [attributeNames.errorType]: String(status) });
@@ -89,7 +83,8 @@ export function createEdgeEvents(meter: Meter, log: Logger): EdgeEvents {
 
 /** All input, cached or not. */
 export function inputTokens(usage: Usage): number {
-  return Number(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.cacheWrite1hTokens);
+  const { inputTokens, cacheReadTokens, cacheWriteTokens, cacheWrite1hTokens } = usage;
+  return Number(inputTokens) + Number(cacheReadTokens) + Number(cacheWriteTokens) + Number(cacheWrite1hTokens);
 }
 
 /** An error with what was underneath, for the log. */
@@ -101,25 +96,44 @@ function causes(error: unknown): string {
   return texts.join(": ");
 }
 
-/** Attribute sets are made once: there are few, and making them costs more than recording. */
-class AttributeCache {
-  readonly #known = new Map<string, Attributes>();
+function providerOf(started: Started | undefined): string {
+  return started?.provider || "unknown";
+}
 
-  get(key: string, make: () => Attributes): Attributes {
-    let attributes = this.#known.get(key);
-    if (attributes === undefined) {
-      attributes = make();
-      this.#known.set(key, attributes);
-    }
-    return attributes;
+function attributesOfRequest(route: string, method: string, status: number): Attributes {
+  return {
+    [attributeNames.httpMethod]: method,
+    [attributeNames.httpRoute]: route,
+    [attributeNames.httpStatus]: status,
+  };
+}
+
+function attributesOfCall(provider: string, tokenType: string, operation: Operation): Attributes {
+  return {
+    [attributeNames.operation]: operationNames[operation],
+    [attributeNames.provider]: provider,
+    ...(tokenType === "" ? {} : { [attributeNames.tokenType]: tokenType }),
+  };
+}
+
+/** Attribute sets are made once: there are few, and making one, or a text to find it by, costs more than recording. */
+class AttributeTable<K extends number> {
+  readonly #make: (first: string, second: string, third: K) => Attributes;
+  readonly #known = new Map<string, Map<string, Map<K, Attributes>>>();
+
+  constructor(make: (first: string, second: string, third: K) => Attributes) {
+    this.#make = make;
   }
 
-  ofCall(operation: Operation, started: Started | undefined, tokenType: string): Attributes {
-    const provider = started?.provider || "unknown";
-    return this.get(`${operation} ${provider} ${tokenType}`, () => ({
-      [attributeNames.operation]: operationNames[operation],
-      [attributeNames.provider]: provider,
-      ...(tokenType === "" ? {} : { [attributeNames.tokenType]: tokenType }),
-    }));
+  get(first: string, second: string, third: K): Attributes {
+    return this.#known.get(first)?.get(second)?.get(third) ?? this.#add(first, second, third);
+  }
+
+  #add(first: string, second: string, third: K): Attributes {
+    const attributes = this.#make(first, second, third);
+    const bySecond = this.#known.get(first) ?? new Map<string, Map<K, Attributes>>();
+    const byThird = bySecond.get(second) ?? new Map<K, Attributes>();
+    this.#known.set(first, bySecond.set(second, byThird.set(third, attributes)));
+    return attributes;
   }
 }

@@ -77,25 +77,24 @@ export class HttpCall implements Slotted {
 
   /** `close` closes the connection behind the answer; so does a process that drains. */
   writeHead(status: number, headers: readonly string[], close = false): void {
-    this.status = status;
-    const all = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
-    for (const each of this.#frame.corsHeaders(this.request.headers.origin)) all.push(each);
+    const all = this.#ownHeaders();
     for (const each of headers) all.push(each);
-    if (close || this.#frame.draining()) all.push("connection", "close");
-    this.response.writeHead(status, all);
+    this.#writeHead(status, all, close);
   }
 
   /** Sends a whole answer. */
   send(status: number, contentType: string, body: string | Uint8Array, headers: readonly string[] = []): void {
     if (this.gone || this.response.headersSent) return;
     const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
-    const all = ["content-type", contentType, "content-length", String(length), ...headers];
+    const all = this.#ownHeaders();
+    all.push("content-type", contentType, "content-length", String(length));
+    for (const each of headers) all.push(each);
     if (this.#bodyIsSmall()) {
-      this.writeHead(status, all);
+      this.#writeHead(status, all, false);
       this.#end(body);
       return;
     }
-    this.writeHead(status, all, true);
+    this.#writeHead(status, all, true);
     this.response.write(body);
     this.#discardThenEnd();
   }
@@ -119,13 +118,26 @@ export class HttpCall implements Slotted {
     this.send(answer.status, "application/json", answer.body, [...answer.headers, ...headers]);
   }
 
+  /** What every answer says. */
+  #ownHeaders(): string[] {
+    const headers = ["x-litellm-call-id", this.callId, "x-litellm-version", this.#frame.version];
+    for (const each of this.#frame.corsHeaders(this.request.headers.origin)) headers.push(each);
+    return headers;
+  }
+
+  #writeHead(status: number, headers: string[], close: boolean): void {
+    this.status = status;
+    if (close || this.#frame.draining()) headers.push("connection", "close");
+    this.response.writeHead(status, headers);
+  }
+
   /**
    * Node joins the head with a text and not with bytes, and one piece is written faster than two. Latin-1 maps every
    * byte to one character and back.
    */
   #end(body: string | Uint8Array): void {
     if (typeof body === "string" || body.length > joinedBodyBytes) this.response.end(body);
-    else this.response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
+    else this.response.end(asBuffer(body).toString("latin1"), "latin1");
   }
 
   #bodyIsSmall(): boolean {
@@ -148,4 +160,9 @@ export class HttpCall implements Slotted {
     const timer = setTimeout(end, maxDiscardMs);
     request.once("end", end).once("close", end).resume();
   }
+}
+
+/** The same bytes; what the network brings is a Buffer already. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

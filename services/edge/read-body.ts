@@ -13,13 +13,27 @@ export class ClientGone extends Error {
  *
  * @throws BODY_TOO_LARGE, INVALID_REQUEST for an encoding, or ClientGone.
  */
-export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = request.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
-    return Promise.reject(invalidRequest("'content-encoding' of a request must be identity.", "content-encoding"));
+    throw invalidRequest("'content-encoding' of a request must be identity.", "content-encoding");
   }
-  if (Number(request.headers["content-length"] ?? 0) > limit) return Promise.reject(tooLarge(limit));
-  if (request.destroyed) return Promise.reject(new ClientGone("the request was cut off"));
+  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
+  // Most bodies come with their head. They are there when the parser, which has called us with the head, is through.
+  request.read(0);
+  await undefined;
+  if (request.destroyed) throw new ClientGone("the request was cut off");
+  return request.complete ? takeBody(request, limit) : collectBody(request, limit);
+}
+
+/** A body that is there is taken without a listener. */
+function takeBody(request: IncomingMessage, limit: number): Buffer {
+  const body: Buffer = request.read() ?? Buffer.alloc(0);
+  if (body.length > limit) throw tooLarge(limit);
+  return body;
+}
+
+function collectBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;

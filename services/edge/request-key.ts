@@ -18,10 +18,14 @@ export function readKey(headers: IncomingHttpHeaders): string | undefined {
   for (const name of keyHeaders) {
     const value = headers[name];
     if (typeof value !== "string") continue;
-    const key = value.replace(bearer, "").trim();
+    const key = withoutScheme(value).trim();
     if (key !== "") return key;
   }
   return undefined;
+}
+
+function withoutScheme(value: string): string {
+  return value.startsWith("Bearer ") ? value.slice(7) : value.replace(bearer, "");
 }
 
 /** The key in a query string, where Google's clients may put it: `?key=`. Undefined without one. */
@@ -32,4 +36,21 @@ export function readQueryKey(query: string): string | undefined {
 /** The SHA-256 of a key, lowercase hex. */
 export function hashKey(key: string): string {
   return hash("sha256", key, "hex");
+}
+
+/**
+ * The hashes of the keys that connections present: nearly every client sends the same one with each of its calls. Of a
+ * connection the last key is kept, for as long as the connection lives and nowhere else. Whoever sends another key learns
+ * nothing of it but, at most, how long a comparison takes that ends at the first difference, on its own connection.
+ */
+export class KeyHashes {
+  readonly #last = new WeakMap<object, { readonly key: string; readonly hash: string }>();
+
+  of(connection: object, key: string): string {
+    const last = this.#last.get(connection);
+    if (last?.key === key) return last.hash;
+    const hash = hashKey(key);
+    this.#last.set(connection, { key, hash });
+    return hash;
+  }
 }

@@ -11,7 +11,7 @@ const withoutOutput: ReadonlySet<Operation> = new Set([
 ]);
 
 /** Members that become input tokens, of all dialects. */
-const inputNames = [
+const inputNames: ReadonlySet<string> = new Set([
   "messages",
   "contents",
   "system",
@@ -28,7 +28,7 @@ const inputNames = [
   "response_format",
   "text",
   "prediction",
-] as const;
+]);
 
 /**
  * The names of the output limit, by dialect; the largest counts where a client sets several. Of another dialect's name
@@ -79,9 +79,7 @@ function inputTokens(operation: Operation, body: JsonObject): number {
   if (operation === Operation.RERANK) return rerankTokens(body);
   if (operation === Operation.EMBED_CONTENT) return estimateTokens(body.requests ?? body.content);
   let tokens = 0;
-  for (const name of inputNames) {
-    if (body[name] !== undefined) tokens += estimateTokens(body[name]);
-  }
+  for (const name in body) if (inputNames.has(name)) tokens += estimateTokens(body[name]);
   return tokens;
 }
 

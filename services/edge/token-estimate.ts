@@ -1,3 +1,5 @@
+import { isObject, type JsonObject } from "./body-json.ts";
+
 /**
  * Tokens of an image. Providers charge by size and detail, 85 to about 4,800; this is above what they charge for a
  * picture of full detail at usual sizes.
@@ -58,12 +60,13 @@ export function estimateTokens(root: unknown): number {
           inAttachment.push(attached);
         }
       }
-    } else {
-      const type: unknown = "type" in value ? value.type : undefined;
+    } else if (isObject(value)) {
+      const { type } = value;
       const kind = images.has(type) ? imageTokens : attachments.has(type) ? attachmentTokens : googleTokens(value);
       tokens += objectTokens + kind;
       const opaque = (attached || kind > 0) && type !== "text";
-      for (const [name, member] of Object.entries(value)) {
+      for (const name in value) {
+        const member = value[name];
         if (opaque && typeof member === "string" && payloadNames.has(name)) continue;
         bytes += name.length;
         values.push(member);
@@ -75,8 +78,8 @@ export function estimateTokens(root: unknown): number {
 }
 
 /** Google's `inlineData` and `fileData` have no type; what is in them is told by its media type. A text counts as one. */
-function googleTokens(value: object): number {
-  const mediaType: unknown = "mimeType" in value ? value.mimeType : "mime_type" in value ? value.mime_type : undefined;
+function googleTokens(value: JsonObject): number {
+  const mediaType = value.mimeType === undefined ? value.mime_type : value.mimeType;
   if (typeof mediaType !== "string" || mediaType.startsWith("text/")) return 0;
   return mediaType.startsWith("image/") ? imageTokens : attachmentTokens;
 }

@@ -40,15 +40,15 @@ export function createAdapterEvents(meter: Meter, log: Logger): AdapterEvents {
     ...advice,
     description: "Time from the request to the provider's last payload",
   });
-  const known = new Map<string, Attributes>();
+  /** Made once, by provider and kind of error: there are few. */
+  const known = new Map<string, Map<string, Attributes>>();
   const attributes = (provider: string, errorType: string): Attributes => {
-    const key = `${provider} ${errorType}`;
-    let found = known.get(key);
-    if (found === undefined) {
-      found = { [attributeNames.provider]: provider, [attributeNames.errorType]: errorType };
-      known.set(key, found);
-    }
-    return found;
+    const found = known.get(provider)?.get(errorType);
+    if (found !== undefined) return found;
+    const made = { [attributeNames.provider]: provider, [attributeNames.errorType]: errorType };
+    const ofProvider = known.get(provider) ?? new Map<string, Attributes>();
+    known.set(provider, ofProvider.set(errorType, made));
+    return made;
   };
   const ended = (provider: string, errorType: string) => {
     active.add(-1);

@@ -51,7 +51,7 @@ function callOf({ openCredential }: CallParts, request: InferRequest, target: Ta
       model: target.model,
       body: request.body,
       contentType: request.contentType,
-      baseUrl: target.baseUrl.replace(/\/+$/, ""),
+      baseUrl: target.baseUrl.endsWith("/") ? target.baseUrl.replace(/\/+$/, "") : target.baseUrl,
       credential: openCredential(target.sealedCredential),
       settings: target.settings,
       headers: readHeaders(request.headers, target.headers),

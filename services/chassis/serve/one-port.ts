@@ -38,22 +38,26 @@ export interface OnePortOptions {
   readonly log: Logger;
 }
 
+/** What is known of a connection. */
+interface Connection {
+  /** How many HTTP/1.1 requests on it are under way; undefined where it speaks something else, or has not yet said what. */
+  running: number | undefined;
+  /** It was told farewell: what still arrives on it is not read. */
+  left: boolean;
+  /** It is from before the certificates changed, and ends with the request on it. */
+  outdated: boolean;
+}
+
 /** A TCP port that speaks HTTP/1.1 and HTTP/2, with TLS or without: the first bytes of a connection tell which of the two. */
 export class OnePort {
   readonly #listener: Server;
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #options: OnePortOptions;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections = new Map<Socket, Connection>();
   /** Connections that have not yet said what they speak. */
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
-  /** HTTP/1.1 connections, and how many requests on each are under way. */
-  readonly #running = new Map<Socket, number>();
-  /** Those that were told farewell: what still arrives on them is not read. */
-  readonly #left = new WeakSet<Socket>();
-  /** Connections from before the certificates changed: each ends with the request on it. */
-  readonly #outdated = new WeakSet<Socket>();
   readonly #unwatch: (() => void) | undefined;
   #closing = false;
 
@@ -68,11 +72,11 @@ export class OnePort {
       keepAliveTimeout: 75_000,
     });
     this.#http1.on("request", (request, response) => {
-      const { socket } = request;
-      if (this.#left.has(socket)) return;
-      this.#count(socket, 1);
-      response.on("close", () => this.#count(socket, -1));
-      if (this.#closing || this.#outdated.has(socket)) response.shouldKeepAlive = false;
+      const connection = this.#connections.get(request.socket);
+      if (connection === undefined || connection.left) return;
+      count(connection, 1);
+      response.on("close", () => count(connection, -1));
+      if (this.#closing || connection.outdated) response.shouldKeepAlive = false;
       handler.http1(request, response);
     });
     // It never listens itself; this starts its check for slow heads.
@@ -111,13 +115,14 @@ export class OnePort {
     for (const session of this.#sessions) session.close();
     const quiet = performance.now() + Math.min(lingerMs, graceMs);
     const deadline = performance.now() + graceMs;
-    while (this.#sockets.size > 0 && performance.now() < deadline) {
+    while (this.#connections.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
       if (performance.now() < quiet) continue;
-      for (const socket of this.#undecided) this.#sayFarewell(socket);
-      for (const [socket, running] of this.#running) if (running === 0) this.#sayFarewell(socket);
+      for (const [socket, connection] of this.#connections) {
+        if (connection.running === 0 || this.#undecided.has(socket)) sayFarewell(socket, connection);
+      }
     }
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#connections.keys()) socket.destroy();
     this.#http1.close();
     this.#http2.close();
   }
@@ -133,35 +138,22 @@ export class OnePort {
     });
   }
 
-  #count(socket: Socket, change: 1 | -1): void {
-    const running = this.#running.get(socket);
-    if (running !== undefined) this.#running.set(socket, running + change);
-  }
-
-  #sayFarewell(socket: Socket): void {
-    if (this.#left.has(socket) || socket.writableEnded) return;
-    this.#left.add(socket);
-    socket.end(farewell);
-    setTimeout(() => socket.destroy(), farewellMs).unref();
-  }
-
   /** Whoever is connected connects anew, once what is under way has ended. */
   #renew(): void {
-    for (const socket of this.#sockets) this.#outdated.add(socket);
+    for (const connection of this.#connections.values()) connection.outdated = true;
     for (const session of this.#sessions) session.close();
   }
 
-  #keepSocket(socket: Socket): void {
-    this.#sockets.add(socket);
+  #keepSocket(socket: Socket): Connection {
+    const connection: Connection = { running: undefined, left: false, outdated: false };
+    this.#connections.set(socket, connection);
     socket.on("error", ignore);
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      this.#running.delete(socket);
-    });
+    socket.once("close", () => this.#connections.delete(socket));
+    return connection;
   }
 
   #accept(socket: Socket): void {
-    this.#keepSocket(socket);
+    const connection = this.#keepSocket(socket);
     this.#undecided.add(socket);
     let start: Buffer = Buffer.alloc(0);
     const giveUp = (): void => {
@@ -173,7 +165,7 @@ export class OnePort {
       socket.setTimeout(0);
     };
     const read = (chunk: Buffer): void => {
-      if (this.#left.has(socket)) return;
+      if (connection.left) return;
       start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
       const compared = Math.min(start.length, http2Preface.length);
       const matches = start.subarray(0, compared).equals(http2Preface.subarray(0, compared));
@@ -186,7 +178,7 @@ export class OnePort {
         this.#http2.emit("connection", socket);
         return;
       }
-      this.#running.set(socket, 0);
+      connection.running = 0;
       this.#http1.emit("connection", socket);
       socket.resume();
     };
@@ -200,6 +192,17 @@ export class OnePort {
     session.on("error", ignore);
     session.setTimeout(idleSessionMs, () => session.close());
   }
+}
+
+function count(connection: Connection, change: 1 | -1): void {
+  if (connection.running !== undefined) connection.running += change;
+}
+
+function sayFarewell(socket: Socket, connection: Connection): void {
+  if (connection.left || socket.writableEnded) return;
+  connection.left = true;
+  socket.end(farewell);
+  setTimeout(() => socket.destroy(), farewellMs).unref();
 }
 
 /** A peer may cut its connection at any moment; the requests on it learn of it by themselves. */

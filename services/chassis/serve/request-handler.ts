@@ -38,7 +38,12 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
   const stock = createStockHandler({ ...lean, implementations, log });
   const served = servedMethods(implementations);
   const prefixes = new Set(implementations.map(({ service }) => service.typeName));
-  const isRpc = (path: string): boolean => prefixes.has(path.slice(1, path.indexOf("/", 1)));
+  const isRpc = (path: string): boolean => {
+    const end = path.indexOf("/", 1);
+    // A service's name begins with its package: a look at the dot spares other paths the text to look up.
+    const dot = path.indexOf(".");
+    return dot !== -1 && dot < end && prefixes.has(path.slice(1, end));
+  };
   return {
     http1(request, response) {
       response.on("error", ignore);

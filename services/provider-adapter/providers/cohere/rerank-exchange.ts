@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { gatewayError, upstreamError } from "#chassis/errors.ts";
-import { editMembers, findMember, findMembers, JsonObjectProblem } from "#chassis/json-members.ts";
+import { editMembers, findMember, JsonObjectProblem, scanObject } from "#chassis/json-members.ts";
 import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { Exchange, JsonObject, ProviderCall } from "../../provider.ts";
@@ -43,12 +43,13 @@ export function createRerankExchange(call: ProviderCall): Exchange {
 
 function rerankBody(call: ProviderCall): { readonly path: string; readonly body: Uint8Array } {
   try {
-    const members = findMembers(call.body);
+    const scanned = scanObject(call.body);
+    const { members } = scanned;
     const defaults = Object.fromEntries(
       Object.entries(call.defaultParams).map(([name, value]) => [name, JSON.stringify(value)]),
     );
     const set = { model: JSON.stringify(modelOf(call)) };
-    const body = editMembers(call.body, members, { set, setIfAbsent: defaults, remove: ["stream"] });
+    const body = editMembers(scanned, { set, setIfAbsent: defaults, remove: ["stream"] });
     const documents = findMember(members, "documents");
     const start =
       documents === undefined ? "" : decodeText(call.body.subarray(documents.valueStart, documents.valueEnd));

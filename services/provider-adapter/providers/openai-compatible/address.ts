@@ -70,9 +70,14 @@ export function notConfigured(row: ProviderRow, message: string): Error {
 }
 
 const placeholder = /\{(\w+)\}/g;
+const word = /^\w+$/;
 
 function fill(template: string, value: (name: string) => string): string {
-  return template.includes("{") ? template.replace(placeholder, (_, name: string) => value(name)) : template;
+  if (!template.includes("{")) return template;
+  // Most headers are one placeholder and nothing else.
+  const inner = template.slice(1, -1);
+  if (template.startsWith("{") && template.endsWith("}") && word.test(inner)) return value(inner);
+  return template.replace(placeholder, (_, found: string) => value(found));
 }
 
 function headerPart(call: ProviderCall, key: string, name: string): string {

@@ -1,5 +1,12 @@
 import { upstreamError } from "#chassis/errors.ts";
-import { findMember, findMembers, type JsonMember, JsonObjectProblem } from "#chassis/json-members.ts";
+import {
+  findMember,
+  type JsonMember,
+  JsonObjectProblem,
+  memberText,
+  type ScannedObject,
+  scanObject,
+} from "#chassis/json-members.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
@@ -22,18 +29,19 @@ export function protocolError(provider: string, what: string): Error {
 /** Reads what metering needs of a whole answer, without parsing the rest of it. Throws where it is no answer. */
 export function readAnswer(provider: string, operation: Operation, body: Uint8Array): Outcome {
   if (operation === Operation.RESPONSES) return readResponsesAnswer(provider, body);
-  const members = membersOf(provider, body);
-  const read = (name: string) => memberValue(provider, body, findMember(members, name));
+  const answer = scanned(provider, body);
+  const read = (name: string) => memberValue(provider, answer, name);
   const name = operation === Operation.EMBEDDINGS ? "data" : "choices";
-  const main = findMember(members, name);
+  const main = findMember(answer.members, name);
   if (main === undefined) throw notAnAnswer(provider, name, read("error"));
-  if (name === "choices" && emptyList.test(spanText(body, main)))
+  if (name === "choices" && emptyList.test(answer.text.slice(main.valueStart, main.valueStart + 16))) {
     throw protocolError(provider, "the answer has no choices");
+  }
   return {
     usage:
       readUsage(read("usage")) ??
       estimatedUsage(operation === Operation.EMBEDDINGS ? 0 : (main.valueEnd - main.valueStart) / 4),
-    finishReason: lastFinishReason(body, main),
+    finishReason: lastFinishReason(answer.text, main),
     responseModel: textOf(read("model")),
     responseId: textOf(read("id")),
   };
@@ -59,19 +67,20 @@ export function readResponseObject(response: JsonObject, estimate: number): Outc
   };
 }
 
-function membersOf(provider: string, body: Uint8Array): JsonMember[] {
+function scanned(provider: string, body: Uint8Array): ScannedObject {
   try {
-    return findMembers(body);
+    return scanObject(body);
   } catch (error) {
     if (error instanceof JsonObjectProblem) throw protocolError(provider, "the answer is no JSON object");
     throw error;
   }
 }
 
-function memberValue(provider: string, body: Uint8Array, member: JsonMember | undefined): JsonValue | undefined {
+function memberValue(provider: string, answer: ScannedObject, name: string): JsonValue | undefined {
+  const member = findMember(answer.members, name);
   if (member === undefined) return undefined;
   try {
-    return JSON.parse(viewOf(body).toString("utf8", member.valueStart, member.valueEnd));
+    return JSON.parse(memberText(answer, member));
   } catch {
     throw protocolError(provider, "the answer is malformed JSON");
   }
@@ -82,27 +91,15 @@ function notAnAnswer(provider: string, missing: string, error: JsonValue | undef
   return protocolError(provider, `the answer has no "${missing}"`);
 }
 
-/** The bytes with the methods of a Buffer, not copied: what the network brings is one already. */
-function viewOf(body: Uint8Array): Buffer {
-  return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-}
-
 const emptyList = /^\[\s*\]/;
-
-/** The first bytes of a member's value. */
-function spanText(body: Uint8Array, { valueStart, valueEnd }: JsonMember): string {
-  return viewOf(body).toString("latin1", valueStart, Math.min(valueEnd, valueStart + 16));
-}
-
-const finishKey = Buffer.from('"finish_reason"');
+const finishKey = '"finish_reason"';
 
 /** The last `finish_reason` in a span. In a string its quotes would be escaped, so what is found is a member. */
-function lastFinishReason(body: Uint8Array, span: JsonMember): string {
-  const bytes = viewOf(body);
-  const at = bytes.lastIndexOf(finishKey, span.valueEnd - finishKey.length);
+function lastFinishReason(text: string, span: JsonMember): string {
+  const at = text.lastIndexOf(finishKey, span.valueEnd - finishKey.length);
   if (at < span.valueStart) return "";
   const from = at + finishKey.length;
-  return /^\s*:\s*"([a-z_]+)"/.exec(bytes.toString("latin1", from, Math.min(from + 64, span.valueEnd)))?.[1] ?? "";
+  return /^\s*:\s*"([a-z_]+)"/.exec(text.slice(from, Math.min(from + 64, span.valueEnd)))?.[1] ?? "";
 }
 
 /** OpenAI's chat words for how a response ended. */

@@ -2,9 +2,10 @@ import {
   editJson,
   editMembers,
   findMember,
-  findMembers,
-  type JsonMember,
   JsonObjectProblem,
+  memberText,
+  type ScannedObject,
+  scanObject,
 } from "#chassis/json-members.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { JsonValue, ProviderCall } from "../../provider.ts";
@@ -12,33 +13,31 @@ import { isObject } from "../../translate/json-reading.ts";
 
 /** Collects the edits of one body, beginning with a deployment's own parameters for what the body does not set. */
 export class BodyEdit {
-  readonly #body: Uint8Array;
-  readonly #members: readonly JsonMember[];
+  readonly #body: ScannedObject;
   readonly #set: Record<string, string> = {};
   readonly #defaults: Record<string, string> = {};
   readonly #removed: string[] = [];
 
   /** Throws a JsonObjectProblem where the body is no JSON object. */
   constructor(call: ProviderCall) {
-    this.#body = call.body;
-    this.#members = findMembers(call.body);
-    for (const [name, value] of Object.entries(call.defaultParams)) {
-      if (name !== "model" && name !== "stream") this.#defaults[name] = JSON.stringify(value);
+    this.#body = scanObject(call.body);
+    for (const name in call.defaultParams) {
+      if (name !== "model" && name !== "stream") this.#defaults[name] = JSON.stringify(call.defaultParams[name]);
     }
   }
 
   /** Whether the client's body has the field. */
   has(name: string): boolean {
-    return findMember(this.#members, name) !== undefined;
+    return findMember(this.#body.members, name) !== undefined;
   }
 
   /** The JSON text that a field would have upstream; undefined where it has none. */
   text(name: string): string | undefined {
     const edited = this.#set[name];
     if (edited !== undefined) return edited;
-    const member = findMember(this.#members, name);
+    const member = findMember(this.#body.members, name);
     if (member === undefined) return this.#defaults[name];
-    return Buffer.from(this.#body.subarray(member.valueStart, member.valueEnd)).toString();
+    return memberText(this.#body, member);
   }
 
   /** The value that a field would have upstream. */
@@ -100,15 +99,17 @@ export class BodyEdit {
 
   apply(): Uint8Array {
     const edits = { set: this.#set, setIfAbsent: this.#defaults, remove: this.#removed };
-    return editMembers(this.#body, this.#members, edits);
+    return editMembers(this.#body, edits);
   }
 }
+
+const chatLimits = ["max_tokens", "max_completion_tokens"];
 
 /** Every field that may limit the output of an operation; the first one is the one to set. */
 export function outputLimitFields(operation: Operation, chatField: string): string[] {
   switch (operation) {
     case Operation.CHAT_COMPLETIONS:
-      return [...new Set([chatField, "max_tokens", "max_completion_tokens"])];
+      return [chatField, ...chatLimits.filter((name) => name !== chatField)];
     case Operation.COMPLETIONS:
       return ["max_tokens"];
     case Operation.RESPONSES:

@@ -75,8 +75,8 @@ function buildHeaders(row: ProviderRow, call: ProviderCall, base: string): Recor
     }
   }
   for (const [name, value] of rowHeaders(row, call, key)) headers[name] = value;
-  for (const [name, value] of Object.entries(call.headers)) {
-    if (!ownHeaders.has(name) && !name.startsWith("anthropic-")) headers[name] = value;
+  for (const name in call.headers) {
+    if (!ownHeaders.has(name) && !name.startsWith("anthropic-")) headers[name] = call.headers[name] ?? "";
   }
   headers["content-type"] = "application/json";
   return headers;

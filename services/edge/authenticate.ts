@@ -15,8 +15,8 @@ export interface Credentials {
 
 /**
  * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is
- * in memory; `beforeAsking` is called where it is not, and may throw. `hashOf` may know the hash of a key already. The wording
- * is LiteLLM's where clients may match it.
+ * in memory; `beforeAsking` is called where it is not, and may throw. `hashOf` may know a key's hash already. The wording is
+ * LiteLLM's where clients may match it.
  *
  * @throws KEY_INVALID, KEY_EXPIRED, KEY_BLOCKED, or UNAVAILABLE where nobody can tell.
  */

@@ -20,7 +20,7 @@ export interface AdmittedFor {
   readonly charges: readonly Charge[];
 }
 
-/** The record of a call that has begun. */
+/** The record of a call that has begun, as it is kept until the call ends: as bytes it is no burden to the collector. */
 export interface BegunRecord {
   readonly bytes: Buffer;
   /** How many bytes of it say what stays as it is until the call ends. */

@@ -2,15 +2,16 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { WireWriter } from "#chassis/wire/wire-writer.ts";
 import type { Cost, Usage } from "#gen/sluice/inference/v1/usage_pb.ts";
 
-/** Writes fields of a usage record in protobuf's format, by hand: every call writes two. What is empty or zero is left out. */
+// The fields of a usage record in protobuf's format, by hand: every call writes two records.
 
+/** Writes a text that is not empty. */
 export function writeText(to: WireWriter, field: number, value: string): void {
   if (value === "") return;
   to.varint(lengthDelimited(field));
   to.text(value);
 }
 
-/** A whole number; its field may be of 32 or 64 bits, or a flag or an enum. */
+/** Writes a whole number that is not zero; its field may be of 32 or 64 bits, or a flag or an enum. */
 export function writeNumber(to: WireWriter, field: number, value: number): void {
   if (value !== 0) writeGivenNumber(to, field, value);
 }
@@ -33,6 +34,7 @@ function writeLarge(to: WireWriter, field: number, value: bigint): void {
   to.bigVarint(value);
 }
 
+/** Writes what was used. */
 export function writeUsage(to: WireWriter, field: number, usage: Usage): void {
   const mark = open(to, field);
   writeBigint(to, 1, usage.inputTokens);
@@ -48,7 +50,7 @@ export function writeUsage(to: WireWriter, field: number, usage: Usage): void {
   to.close(mark);
 }
 
-/** A usage of which nothing but an estimate of the tokens is known. */
+/** Writes a usage of which nothing but an estimate of the tokens is known. */
 export function writeEstimatedUsage(to: WireWriter, field: number, inputTokens: number, outputTokens: number): void {
   const mark = open(to, field);
   writeNumber(to, 1, inputTokens);
@@ -57,6 +59,7 @@ export function writeEstimatedUsage(to: WireWriter, field: number, inputTokens: 
   to.close(mark);
 }
 
+/** Writes a cost. */
 export function writeCost(to: WireWriter, field: number, { nanoUsd, state }: Omit<Cost, "$typeName">): void {
   const mark = open(to, field);
   writeBigint(to, 1, nanoUsd);
@@ -64,7 +67,7 @@ export function writeCost(to: WireWriter, field: number, { nanoUsd, state }: Omi
   to.close(mark);
 }
 
-/** A moment, given in milliseconds since 1970. */
+/** Writes a moment, given in milliseconds since 1970. */
 export function writeTime(to: WireWriter, field: number, ms: number): void {
   const seconds = Math.floor(ms / 1000);
   const mark = open(to, field);
@@ -84,7 +87,7 @@ export interface Charge {
   readonly leasedTokens: number | undefined;
 }
 
-/** A `Settlement`: one request, with what it is charged. */
+/** Writes a `Settlement`: one request, with what it is charged. */
 export function writeCharge(to: WireWriter, field: number, charge: Charge): void {
   const mark = open(to, field);
   writeText(to, 1, charge.scope);

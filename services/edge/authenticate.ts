@@ -15,8 +15,7 @@ export interface Credentials {
 
 /**
  * Who sends a request. `keyQuery` is the query string of a path that takes a key there. Answers at once where the key is
- * in memory; `beforeAsking` is called where it is not, and may throw. `hashOf` may know a key's hash already. The wording is
- * LiteLLM's where clients may match it.
+ * in memory; `beforeAsking` is called where it is not, and may throw. The wording is LiteLLM's where clients may match it.
  *
  * @throws KEY_INVALID, KEY_EXPIRED, KEY_BLOCKED, or UNAVAILABLE where nobody can tell.
  */
@@ -26,7 +25,6 @@ export function authenticate(
   now: number,
   keyQuery = "",
   beforeAsking?: () => void,
-  hashOf = hashKey,
 ): Principal | Promise<Principal> {
   const key = readKey(headers) ?? (keyQuery === "" ? undefined : readQueryKey(keyQuery));
   if (key === undefined) {
@@ -36,7 +34,7 @@ export function authenticate(
     );
   }
   const isToken = !key.startsWith("sk-") && tokens.accepts(key);
-  if (!isToken) return authenticateHash(hashOf(key), keys, now, beforeAsking);
+  if (!isToken) return authenticateHash(hashKey(key), keys, now, beforeAsking);
   return whenUsable(tokens.get(key, headers["x-litellm-team-id"], beforeAsking), now);
 }
 

@@ -10,7 +10,7 @@ import { refusalBody } from "./error-body.ts";
 import type { FailedAttempts } from "./failed-attempts.ts";
 import type { HttpCall } from "./http-call.ts";
 import { ClientGone } from "./read-body.ts";
-import { KeyHashes, readKey } from "./request-key.ts";
+import { readKey } from "./request-key.ts";
 import type { FoundPath, Route, RouteTable } from "./route-table.ts";
 import { readSessionHash } from "./session-cookie.ts";
 
@@ -22,7 +22,6 @@ export function createDispatcher(
   config: EdgeConfig,
   now: () => number,
 ) {
-  const hashes = new KeyHashes();
   return (call: HttpCall): void => {
     try {
       const running = run(call);
@@ -71,8 +70,7 @@ export function createDispatcher(
       return authenticateHash(session, credentials.keys, now(), beforeAsking);
     }
     const keyQuery = route.dialect === "google" ? query : "";
-    const hashOf = (key: string) => hashes.of(request.socket, key);
-    return authenticate(request.headers, credentials, now(), keyQuery, beforeAsking, hashOf);
+    return authenticate(request.headers, credentials, now(), keyQuery, beforeAsking);
   }
 
   function refuse(address: string, error: unknown): never {

@@ -18,12 +18,15 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   if (encoding !== undefined && encoding !== "identity") {
     throw invalidRequest("'content-encoding' of a request must be identity.", "content-encoding");
   }
-  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  // Most bodies come with their head. They are there when the parser, which has called us with the head, is through.
+  const declared = Number(request.headers["content-length"] ?? Number.NaN);
+  if (declared > limit) throw tooLarge(limit);
+  // Most bodies come with their head: the parser, which has called us with the head, hands them over right behind it, and says
+  // only later that the message is complete.
   request.read(0);
   await undefined;
   if (request.destroyed) throw new ClientGone("the request was cut off");
-  return request.complete ? takeBody(request, limit) : collectBody(request, limit);
+  const isThere = request.complete || request.readableLength === declared;
+  return isThere ? takeBody(request, limit) : collectBody(request, limit);
 }
 
 /** A body that is there is taken without a listener. */

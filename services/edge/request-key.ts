@@ -37,20 +37,3 @@ export function readQueryKey(query: string): string | undefined {
 export function hashKey(key: string): string {
   return hash("sha256", key, "hex");
 }
-
-/**
- * The hashes of the keys that connections present: nearly every client sends the same one with each of its calls. Of a
- * connection the last key is kept, for as long as the connection lives and nowhere else. Whoever sends another key learns
- * nothing of it but, at most, how long a comparison takes that ends at the first difference, on its own connection.
- */
-export class KeyHashes {
-  readonly #last = new WeakMap<object, { readonly key: string; readonly hash: string }>();
-
-  of(connection: object, key: string): string {
-    const last = this.#last.get(connection);
-    if (last?.key === key) return last.hash;
-    const hash = hashKey(key);
-    this.#last.set(connection, { key, hash });
-    return hash;
-  }
-}

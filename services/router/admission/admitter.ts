@@ -159,7 +159,7 @@ export class WalletAdmitter implements Admitter {
 
   #begin(request: AdmissionRequest, granted: Granted, now: number, waited: boolean): Promise<Admission> {
     const { hold, outputTokenCap } = granted;
-    const recordId = this.#newRecordId(now);
+    const recordId = this.#newRecordId();
     const admitted = { nano: hold.nano, outputTokenCap, charges: hold.reserved() };
     this.#inFlight += 1;
     let begun: BegunCall;

@@ -19,9 +19,10 @@ export const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * A carriage return or line feed by itself reads as the end of a line to some, and NUL as the end of a text: whoever stands in
- * between would see other fields than we do (RFC 9112, section 2.2, and RFC 9110, section 5.5).
+ * between would see other fields than we do (RFC 9112, section 2.2, and RFC 9110, section 5.5). No other control character but
+ * the tab is part of a field either, and none could be handed on to a client.
  */
-const forbidden = /\0|\r(?!\n)|(?<!\r)\n/;
+const lines = /^(?:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 const space = 0x20;
 const tab = 0x09;
 const digit0 = 0x30;
@@ -35,7 +36,7 @@ export class HeadReader {
 
   /** `text`: the head in Latin-1, each line with its end, without the empty line behind them. */
   read(text: string): AnswerHead {
-    if (forbidden.test(text)) throw malformed("the head has a control character");
+    if (!lines.test(text)) throw malformed("the head has a control character");
     const lineEnd = text.indexOf("\r\n");
     const minorVersion = text.charCodeAt(7) - digit0;
     const status = statusOf(text);

@@ -150,6 +150,8 @@ const refusals: readonly (readonly [name: string, text: string])[] = [
   ["a line feed in a value", `${ok}x: y\nz: 1\r\n\r\n`],
   ["a carriage return in a value", `${ok}x: y\rz: 1\r\n\r\n`],
   ["NUL in a value", `${ok}x: y\0\r\n\r\n`],
+  ["another control character in a value", `${ok}x: y\x01\r\n\r\n`],
+  ["DEL in a value", `${ok}x: y\x7f\r\n\r\n`],
   ["a line that goes on", `${ok}x: y\r\n z\r\n\r\n`],
   ["a line that goes on with a colon", `${ok}x: y\r\n\tz: 1\r\n\r\n`],
   ["a line without a colon", `${ok}x\r\ny: z\r\n\r\n`],

@@ -142,7 +142,8 @@ export async function measureMemory(rig: Rig, plan: Plan, started: (target: Targ
 /** Sends about so many requests, or as many as so many seconds allow, and returns how many it were. */
 async function sendRequests(rig: Rig, target: Target, body: string, requests: number, limit: number): Promise<number> {
   let done = 0;
-  let perSecond = 1_000;
+  // The first second shows how fast it is: with a guess that is too low it would be many times as many.
+  let perSecond = requests;
   for (let left = limit; done < requests && left > 0; ) {
     const seconds = Math.min(left, 10, Math.max(1, Math.round((requests - done) / perSecond)));
     const result = await rig.generator.run(target, { body, connections, seconds });

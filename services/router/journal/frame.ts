@@ -25,11 +25,11 @@ export const frameType = {
 export type FrameType = (typeof frameType)[keyof typeof frameType];
 
 /** The CRC-32 of a type, which that of the payload goes on from. */
-const crcOfType = [0, 1, 2, 3, 4].map((type) => crc32(Uint8Array.of(type)));
+const crcOfType = new Map(Object.values(frameType).map((type) => [type, crc32(Uint8Array.of(type))]));
 
 /** Writes a frame. */
 export function writeFrame(to: WireWriter, type: FrameType, payload: Uint8Array): void {
-  const checksum = crc32(payload, crcOfType[type]);
+  const checksum = crc32(payload, crcOfType.get(type));
   to.fixed32(payload.length);
   to.fixed32(checksum);
   to.varint(type);

@@ -165,7 +165,9 @@ if (meshAvailable()) {
     await administer();
     const paths = ["/metrics", "/openapi.json", "/", "/health/readiness", "/health/liveliness", "/public/providers"];
     for (const path of paths) await send("GET", path, masterKey);
-    for (const [, port] of gateway.output().matchAll(/pid \d+, port (\d+)/g)) {
+    const ports = [...gateway.output().matchAll(/pid \d+, port (\d+)/g)].map(([, port]) => port);
+    assert.equal(ports.length, 5);
+    for (const port of ports) {
       const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
       answers.push(await metrics.text());
     }

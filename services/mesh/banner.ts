@@ -7,9 +7,20 @@ export interface BannerFacts {
   /** What is there besides, in words. */
   readonly database: string;
   readonly masterKey: MasterKey;
+  /** The services that are processes of their own; none in a single process. */
+  readonly processes?: readonly ServiceProcess[];
 }
 
-/** What a person reads when the gateway is up. The curl line works when pasted into the same shell. */
+export interface ServiceProcess {
+  readonly name: string;
+  readonly pid: number | undefined;
+  readonly port: number | undefined;
+}
+
+/**
+ * What a person reads when the gateway is up. The curl line works when pasted into the same shell; it comes last, so
+ * that a program which waits for it has read the rest.
+ */
 export function banner(facts: BannerFacts): string {
   const url = `http://localhost:${facts.port}`;
   return `
@@ -18,7 +29,7 @@ Sluice is ready (${(facts.readyMs / 1000).toFixed(1)} s)
   Listening    ${url}
   Data         ${facts.dataDir} (${facts.database})
   Master key   ${describeKey(facts.masterKey)}
-
+${describeProcesses(facts.processes ?? [])}
 Try it:
 
   curl ${url}/v1/chat/completions \\
@@ -27,6 +38,11 @@ Try it:
     -d '{"model":"mock/echo","messages":[{"role":"user","content":"Hello!"}]}'
 
 `;
+}
+
+function describeProcesses(processes: readonly ServiceProcess[]): string {
+  const lines = processes.map(({ name, pid, port }) => `  ${name.padEnd(17)} pid ${pid}, port ${port}\n`);
+  return lines.length === 0 ? "" : `\n${lines.join("")}`;
 }
 
 function describeKey({ key, origin, place }: MasterKey): string {

@@ -56,9 +56,9 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
   try {
     await Promise.all(running.map((service) => service.ready));
     const readyMs = performance.now() - began;
-    process.stdout.write(banner({ port: httpPort(env), readyMs, dataDir, database: backing.description, masterKey }));
-    for (const { name, pid } of running)
-      process.stdout.write(`  ${name.padEnd(17)} pid ${pid()}, port ${ports.get(name)}\n`);
+    const processes = running.map(({ name, pid }) => ({ name, pid: pid(), port: ports.get(name) }));
+    const facts = { port: httpPort(env), readyMs, dataDir, database: backing.description, masterKey, processes };
+    process.stdout.write(banner(facts));
   } catch (error) {
     await stop();
     throw error;

@@ -10,6 +10,8 @@ export interface ThreadDatabase {
   readonly url: Secret;
   /** As `DatabaseOptions.watched`. */
   readonly watched: boolean;
+  /** As `trustAuthorities`. */
+  readonly authorities?: string | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -52,8 +54,8 @@ export class SettlementThread {
   }
 
   /** Resolves when the thread takes batches. */
-  static async start({ url, watched, logLevel }: ThreadDatabase, timeZone: TimeZone): Promise<SettlementThread> {
-    const workerData: SettlementWorkerData = { url: url.reveal(), watched, logLevel, timeZone: timeZone.name };
+  static async start({ url, ...database }: ThreadDatabase, timeZone: TimeZone): Promise<SettlementThread> {
+    const workerData: SettlementWorkerData = { ...database, url: url.reveal(), timeZone: timeZone.name };
     const worker = new Worker(new URL("./settlement-worker.ts", import.meta.url), {
       workerData,
       name: "settlement",

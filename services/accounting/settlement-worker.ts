@@ -4,6 +4,7 @@ import { connectDatabase } from "#chassis/database/database.ts";
 import { unpackEvents } from "#chassis/events/event-pack.ts";
 import { createLogger, errorText } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
+import { trustAuthorities } from "#chassis/tls/public-trust.ts";
 import { createPartitions } from "./db/partitions.ts";
 import { accountingSchema } from "./db/schema.ts";
 import { createSpendContexts } from "./db/spend-contexts.ts";
@@ -12,9 +13,10 @@ import type { FromSettlementWorker, SettlementWorkerData, ToSettlementWorker } f
 import { timeZone } from "./time-zone.ts";
 
 /** The thread that settles. The main thread starts and ends it. */
-const { url, watched, logLevel, timeZone: zone }: SettlementWorkerData = workerData;
+const { url, watched, authorities, logLevel, timeZone: zone }: SettlementWorkerData = workerData;
 
 giveWayToCalls();
+trustAuthorities(authorities);
 const log = createLogger(logLevel).with({ service: "accounting" });
 const database = await connectDatabase({ ...accountingSchema, url: new Secret(url), watched, poolSize: 2, log });
 const context: SettlementContext = {

@@ -24,8 +24,13 @@ const general = z
     max_request_size_mb: z.number().positive().nullish(),
   })
   .nullish();
-/** Of the section that routing reads, what another service needs. */
-const litellm = z.looseObject({ timezone: z.string("expected the name of a time zone").nullish() }).nullish();
+/** Of the section that routing reads, what others need. */
+const litellm = z
+  .looseObject({
+    timezone: z.string("expected the name of a time zone").nullish(),
+    ssl_verify: z.union([z.boolean(), z.string()], "expected true, false or a file of certificates").nullish(),
+  })
+  .nullish();
 const builtGeneral = [
   "master_key",
   "database_url",
@@ -54,10 +59,10 @@ export async function readConfigFile(env: Environment): Promise<ConfigFile> {
   readSection(document, [], z.looseObject({}).nullable());
   readSection(document, ["environment_variables"], variables);
   const settings = readSection(document, ["general_settings"], general) ?? {};
-  const zone = readSection(document, ["litellm_settings"], litellm) ?? {};
+  const calls = readSection(document, ["litellm_settings"], litellm) ?? {};
   return {
     document,
-    env: { ...overlay(settings), SLUICE_TIMEZONE: zone.timezone ?? undefined, ...withVariables(env, document.value) },
+    env: { ...overlay(settings, calls), ...withVariables(env, document.value) },
     masterKey: typeof settings.master_key === "string" ? new Secret(settings.master_key) : undefined,
     warnings: [...unbuilt(settings), ...environmentWarnings(env)],
   };
@@ -72,14 +77,17 @@ function withVariables(env: Environment, raw: unknown): Environment {
 }
 
 /** Settings that have a variable too; the variable wins. */
-function overlay(settings: z.output<typeof general> & object): Environment {
-  const value = (setting: string | number | null | undefined) => (setting == null ? undefined : String(setting));
+function overlay(settings: z.output<typeof general> & object, calls: z.output<typeof litellm> & object): Environment {
+  const value = (setting: string | number | boolean | null | undefined) =>
+    setting == null ? undefined : String(setting);
   return {
     DATABASE_URL: value(settings.database_url),
     SLUICE_DATABASE_POOL_SIZE: value(settings.database_connection_pool_limit),
     SLUICE_MAX_BODY_BYTES: value(
       settings.max_request_size_mb && Math.round(settings.max_request_size_mb * 1024 * 1024),
     ),
+    SLUICE_TIMEZONE: value(calls.timezone),
+    SSL_VERIFY: value(calls.ssl_verify),
   };
 }
 

@@ -16,6 +16,7 @@ import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { ProcessHealth } from "./health.ts";
 import { type Hosted, hostServices, type Start } from "./hosting.ts";
 import { findMasterKey, type MasterKey } from "./master-key.ts";
+import { prepareOutbound } from "./outbound.ts";
 import { Peers } from "./peers.ts";
 import { State } from "./state.ts";
 import { tracedHttp } from "./traced-http.ts";
@@ -49,6 +50,7 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   const config = readMeshConfig(file.env);
   if (config.services.has("edge")) await checkPort(config.http);
   const log = createLogger(config.logLevel);
+  const warnings = [...file.warnings, ...prepareOutbound(file.env)];
   const tracing = config.tracing === undefined ? undefined : await createTracing(config.tracing);
   const certificates = config.tls && (await Certificates.open({ files: config.tls, log }));
   const state = await State.open(config, log);
@@ -72,7 +74,7 @@ export async function startGateway(environment: Environment): Promise<Gateway> {
   let hosted: Hosted;
   try {
     // In a mesh every process reads the file; one of them says what it finds.
-    if (config.services.has("edge")) for (const warning of file.warnings) log.warn(warning);
+    if (config.services.has("edge")) for (const warning of warnings) log.warn(warning);
     hosted = await hostServices(start);
     await serve(start, servers, hosted.edge);
   } catch (error) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Logger } from "#chassis/log.ts";
 import type { Telemetry } from "#chassis/telemetry.ts";
 import type { Certificates } from "#chassis/tls/certificates.ts";
+import { readAuthorities } from "#chassis/tls/public-trust.ts";
 import type { Tracing } from "#chassis/tracing.ts";
 import { QuotaService } from "#gen/sluice/accounting/v1/quota_service_pb.ts";
 import { SpendService } from "#gen/sluice/accounting/v1/spend_service_pb.ts";
@@ -90,7 +91,9 @@ async function hostAccounting({ file, config, log, telemetry, state, peers }: St
     meter: telemetry.meter("accounting"),
     clock: Date.now,
     config: readAccountingEnv(file.env),
-    thread: besideCalls ? { ...(await state.databaseAddress()), logLevel: config.logLevel } : undefined,
+    thread: besideCalls
+      ? { ...(await state.databaseAddress()), authorities: readAuthorities(file.env), logLevel: config.logLevel }
+      : undefined,
   });
   peers.host(service);
 }

@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import { ConfigurationError, type Environment, flag, integer, text } from "#chassis/environment.ts";
+import type { ProxyFor } from "#chassis/http1/http-proxy.ts";
+import { readOutboundProxies } from "#chassis/outbound-proxies.ts";
 import { Secret } from "#chassis/secret.ts";
+import { verifiesCertificates } from "#chassis/tls/public-trust.ts";
 
 /** What an operator may set of the adapter. */
 export interface AdapterConfig {
@@ -20,6 +23,10 @@ export interface AdapterConfig {
   readonly allowPrivateMediaUrls: boolean;
   /** Who the gateway is to a provider that is called over gRPC with TLS, and whom it trusts. */
   readonly grpcTls: GrpcTls;
+  /** The proxies on the way to providers that are called over HTTP; undefined where there are none. */
+  readonly proxyFor: ProxyFor | undefined;
+  /** Whether a provider that is called over HTTP has to prove its name. */
+  readonly verifiesCertificates: boolean;
 }
 
 /** PEM texts. */
@@ -42,6 +49,8 @@ export function readEnv(env: Environment): AdapterConfig {
     maxMediaBytes: integer(env, "MAX_IMAGE_URL_DOWNLOAD_SIZE_MB", 20, 0, 100) * megabyte,
     allowPrivateMediaUrls: flag(env, "SLUICE_ALLOW_PRIVATE_MEDIA_URLS", false),
     grpcTls: readGrpcTls(env),
+    proxyFor: readOutboundProxies(env)?.proxyFor,
+    verifiesCertificates: verifiesCertificates(env),
   };
 }
 

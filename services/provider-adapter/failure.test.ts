@@ -37,6 +37,8 @@ test("what the HTTP client says is told as what it means", () => {
     HTTP_CUT: cut,
     HTTP_MALFORMED: ["BAD_GATEWAY", 502, "openai: the answer is malformed"],
     HTTP_REQUEST_INVALID: ["CONNECTION", 500, "openai: the request cannot be sent", false],
+    HTTP_PROXY_UNREACHABLE: ["CONNECTION", 500, "openai: the proxy on the way cannot be reached"],
+    HTTP_PROXY_REFUSED: ["CONNECTION", 500, "openai: the proxy on the way does not connect"],
     HTTP_CLOSED: ["CONNECTION", 500, "openai: the connection failed (HTTP_CLOSED)"],
   };
   for (const [code, [kind, status, message, retryable = true]] of Object.entries(cases)) {

@@ -75,6 +75,10 @@ function connectionText(code: string): string {
     case "EPIPE":
     case "HTTP_CUT":
       return "the connection was cut";
+    case "HTTP_PROXY_UNREACHABLE":
+      return "the proxy on the way cannot be reached";
+    case "HTTP_PROXY_REFUSED":
+      return "the proxy on the way does not connect";
     default:
       return `the connection failed (${code})`;
   }

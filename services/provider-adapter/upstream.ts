@@ -60,6 +60,8 @@ export function createUpstream(config: AdapterConfig, lookup?: LookupFunction): 
     keepAliveMs: 30_000,
     maxHeadBytes: 64 * 1024,
     lookup,
+    proxyFor: config.proxyFor,
+    verifiesCertificates: config.verifiesCertificates,
   });
   const addresses = new Map<string, Address>();
   return {

@@ -203,6 +203,7 @@ export const litellmSettingsSchema = z
       drop_params: flag,
       request_timeout: seconds,
       timezone: text,
+      ssl_verify: z.union([flag, text]),
       enable_azure_ad_token_refresh: flag,
     },
     "expected a mapping",

@@ -39,7 +39,7 @@ export const unbuiltKeys = {
     enable_end_user_cost_tracking_prometheus_only cost_discount_config cost_margin_config
     include_cost_in_streaming_usage extra_spend_tag_headers disable_add_user_agent_to_request_tags
     priority_reservation priority_reservation_settings custom_provider_map responses post_call_rules pre_call_rules
-    ssl_verify ssl_certificate ssl_security_level ssl_ecdh_curve force_ipv4 disable_aiohttp_transport
+    ssl_certificate ssl_security_level ssl_ecdh_curve force_ipv4 disable_aiohttp_transport
     aiohttp_trust_env guardrails llamaguard_model_name llm_guard_mode banned_keywords_list
     blocked_user_list google_moderation_confidence_threshold openai_moderations_model_name
     presidio_ad_hoc_recognizers output_parse_pii skip_system_message_in_guardrail enable_json_schema_validation

@@ -1,6 +1,7 @@
 import type { LookupFunction } from "node:net";
 import { Connection, type ConnectionContext, type ConnectionOwner } from "./connection.ts";
 import type { HttpExchange } from "./http-exchange.ts";
+import { type HttpProxy, type ProxyFor, type RequestTarget, targetOf } from "./http-proxy.ts";
 import type { Origin } from "./open-socket.ts";
 
 /** What the pools of a client have in common. */
@@ -8,6 +9,8 @@ export interface PoolContext extends ConnectionContext {
   /** The most connections to one origin. */
   readonly maxConnections: number;
   readonly lookup: LookupFunction | undefined;
+  readonly proxyFor: ProxyFor | undefined;
+  readonly verifiesCertificates: boolean;
   /** A connection was made. */
   added(connection: Connection): void;
   /** A connection was closed. */
@@ -18,6 +21,9 @@ export interface PoolContext extends ConnectionContext {
 export class ConnectionPool implements ConnectionOwner {
   readonly #context: PoolContext;
   readonly #origin: Origin;
+  readonly #proxy: HttpProxy | undefined;
+  /** What every request begins with. */
+  readonly target: RequestTarget;
   readonly #emptied: (pool: ConnectionPool) => void;
   #waiting: HttpExchange[] = [];
   /** The one used last is used first. */
@@ -36,11 +42,9 @@ export class ConnectionPool implements ConnectionOwner {
   constructor(context: PoolContext, origin: Origin, emptied: (pool: ConnectionPool) => void) {
     this.#context = context;
     this.#origin = origin;
+    this.#proxy = context.proxyFor?.(origin);
+    this.target = targetOf(origin, this.#proxy);
     this.#emptied = emptied;
-  }
-
-  get authority(): string {
-    return this.#origin.authority;
   }
 
   send(exchange: HttpExchange): void {
@@ -128,7 +132,8 @@ export class ConnectionPool implements ConnectionOwner {
   };
 
   #open(): void {
-    const target = { origin: this.#origin, lookup: this.#context.lookup, session: this.#session };
+    const { lookup, verifiesCertificates } = this.#context;
+    const target = { origin: this.#origin, proxy: this.#proxy, lookup, verifiesCertificates, session: this.#session };
     try {
       const connection = new Connection(this.#context, this, target);
       this.#size += 1;

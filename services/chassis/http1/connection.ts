@@ -5,7 +5,9 @@ import type { AnswerHead, HeadReader } from "./answer-head.ts";
 import { type AnswerListener, AnswerParser } from "./answer-parser.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpExchange } from "./http-exchange.ts";
+import { type HttpProxy, proxyError } from "./http-proxy.ts";
 import { connectError, openSocket, type SocketOptions } from "./open-socket.ts";
+import { openTunnel } from "./open-tunnel.ts";
 
 /** Ticks of the client's timer that make up each of the times; Infinity for none. */
 export interface TimeLimits {
@@ -35,6 +37,11 @@ export interface ConnectionOwner {
   session(session: Buffer): void;
 }
 
+/** Where a connection goes, and how. */
+export interface ConnectionTarget extends Omit<SocketOptions, "reader"> {
+  readonly proxy: HttpProxy | undefined;
+}
+
 /** A read; TLS has at most as much in a record. */
 const readBytes = 16 * 1024;
 /** Up to here a body is copied behind its head, so that both leave in one piece. */
@@ -47,7 +54,7 @@ export class Connection implements AnswerListener, Slotted {
   slot = -1;
   readonly #context: ConnectionContext;
   readonly #owner: ConnectionOwner;
-  readonly #socket: Socket | TLSSocket;
+  #socket: Socket | TLSSocket;
   readonly #buffer = Buffer.allocUnsafeSlow(readBytes);
   readonly #parser: AnswerParser;
   #state: "opening" | "idle" | "busy" | "closed" = "opening";
@@ -60,26 +67,13 @@ export class Connection implements AnswerListener, Slotted {
   #isPaused = false;
   #isReferenced = true;
 
-  constructor(
-    context: ConnectionContext,
-    owner: ConnectionOwner,
-    target: Pick<SocketOptions, "origin" | "lookup" | "session">,
-  ) {
+  constructor(context: ConnectionContext, owner: ConnectionOwner, target: ConnectionTarget) {
     this.#context = context;
     this.#owner = owner;
     this.#parser = new AnswerParser(context.heads, context.maxHeadBytes);
     this.#since = context.clock.tick;
     this.#idleTicks = context.limits.idle;
-    const onBytes = (length: number) => this.#read(length);
-    this.#socket = openSocket({ ...target, buffer: this.#buffer, onBytes });
-    this.#socket
-      .once(target.origin.isSecure ? "secureConnect" : "connect", () => this.#opened())
-      .on("session", (session: Buffer) => owner.session(session))
-      .on("end", () => this.#ended())
-      .on("error", (error) => {
-        this.#error ??= error;
-      })
-      .on("close", () => this.#fail(this.#error ?? cut()));
+    this.#socket = this.#open(target);
   }
 
   /** Whether it waits for its next exchange. */
@@ -177,6 +171,31 @@ export class Connection implements AnswerListener, Slotted {
     this.#exchange?.listener.data(piece);
   }
 
+  #open(target: ConnectionTarget): Socket | TLSSocket {
+    const { origin, proxy } = target;
+    const options = { ...target, reader: { buffer: this.#buffer, onBytes: (length: number) => this.#read(length) } };
+    if (proxy === undefined) return this.#watch(openSocket(options), origin.isSecure);
+    if (!origin.isSecure) {
+      return this.#watch(openSocket({ ...options, origin: proxy.origin }), proxy.origin.isSecure, proxyError);
+    }
+    return openTunnel({ ...options, proxy, heads: this.#context.heads }, (outcome) => {
+      if (outcome instanceof Error) this.#fail(outcome);
+      else this.#socket = this.#watch(outcome, true);
+    });
+  }
+
+  /** `describe`: says of what goes wrong before the connection is there who is at fault. */
+  #watch(socket: Socket | TLSSocket, isSecure: boolean, describe = connectError): Socket | TLSSocket {
+    return socket
+      .once(isSecure ? "secureConnect" : "connect", () => this.#opened())
+      .on("session", (session: Buffer) => this.#owner.session(session))
+      .on("end", () => this.#ended())
+      .on("error", (error) => {
+        this.#error ??= this.#state === "opening" ? describe(error) : error;
+      })
+      .on("close", () => this.#fail(this.#error ?? cut()));
+  }
+
   #opened(): void {
     if (this.#state !== "opening") return;
     this.#state = "idle";
@@ -236,7 +255,7 @@ export class Connection implements AnswerListener, Slotted {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.settle();
-    this.#close(this.#state === "opening" ? connectError(error) : undefined);
+    this.#close(this.#state === "opening" ? error : undefined);
     exchange?.listener.fail(error);
   }
 

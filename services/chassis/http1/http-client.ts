@@ -5,6 +5,7 @@ import type { Connection } from "./connection.ts";
 import { ConnectionPool, type PoolContext } from "./connection-pool.ts";
 import { HttpError } from "./http-error.ts";
 import { type ExchangeListener, HttpExchange } from "./http-exchange.ts";
+import type { ProxyFor } from "./http-proxy.ts";
 import { readOrigin } from "./open-socket.ts";
 import { HeadWriter, type HttpRequest } from "./request-head.ts";
 
@@ -22,6 +23,10 @@ export interface HttpClientOptions {
   readonly maxHeadBytes: number;
   /** How host names are resolved; Node's own way if absent. */
   readonly lookup?: LookupFunction | undefined;
+  /** Which proxy requests leave through; none if absent. It is asked once for the connections to an origin. */
+  readonly proxyFor?: ProxyFor | undefined;
+  /** Whether servers and proxies have to prove their names; true if absent. */
+  readonly verifiesCertificates?: boolean;
 }
 
 /** How exact times are kept: to the longest of these, or a quarter of the shortest time. */
@@ -56,6 +61,8 @@ export class HttpClient {
       maxHeadBytes: options.maxHeadBytes,
       maxConnections: options.maxConnections,
       lookup: options.lookup,
+      proxyFor: options.proxyFor,
+      verifiesCertificates: options.verifiesCertificates ?? true,
       added: (connection) => this.#add(connection),
       removed: (connection) => this.#remove(connection),
     };
@@ -66,7 +73,7 @@ export class HttpClient {
     if (this.#closed !== undefined) throw new HttpError("HTTP_CLOSED", "the client is closed");
     const known = this.#pools.get(request.origin);
     const pool = known ?? this.#newPool(request.origin);
-    const head = this.#heads.write(request, pool.authority);
+    const head = this.#heads.write(request, pool.target);
     // Only now: a pool is forgotten with the last of its connections or of those that wait.
     if (known === undefined) this.#pools.set(request.origin, pool);
     const exchange = new HttpExchange(request.method, head, request.body, listener, pool.leave);

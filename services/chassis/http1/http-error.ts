@@ -1,7 +1,7 @@
 /**
  * Why an exchange failed: the connection, the head of the answer or the next piece of its body took too long; the connection
  * ended before the answer did; the answer is not HTTP, or not such as can be read safely; the request is none that can be
- * sent; the client is closed. What the network says (`ECONNREFUSED`) comes as Node.js raises it.
+ * sent; the client is closed; the proxy cannot be reached, or leads to nowhere. What the network says (`ECONNREFUSED`) comes as Node.js raises it.
  */
 export type HttpErrorCode =
   | "HTTP_CONNECT_TIMEOUT"
@@ -10,7 +10,9 @@ export type HttpErrorCode =
   | "HTTP_CUT"
   | "HTTP_MALFORMED"
   | "HTTP_REQUEST_INVALID"
-  | "HTTP_CLOSED";
+  | "HTTP_CLOSED"
+  | "HTTP_PROXY_UNREACHABLE"
+  | "HTTP_PROXY_REFUSED";
 
 /** An exchange failed. The message holds nothing of what was sent or received. */
 export class HttpError extends Error {

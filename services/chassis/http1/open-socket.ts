@@ -1,5 +1,5 @@
 import { isIP, type LookupFunction, connect as openTcp, type Socket } from "node:net";
-import { connect as openTls, type TLSSocket } from "node:tls";
+import { type ConnectionOptions, connect as openTls, type TLSSocket } from "node:tls";
 import { HttpError } from "./http-error.ts";
 
 /** Where connections go. */
@@ -12,17 +12,25 @@ export interface Origin {
   readonly authority: string;
 }
 
-/** What a socket needs. */
-export interface SocketOptions {
-  readonly origin: Origin;
+/** Reads past the machinery of streams. */
+export interface SocketReader {
   /** Where every read goes. */
   readonly buffer: Buffer;
   /** So many bytes of it are new. */
   readonly onBytes: (length: number) => void;
+}
+
+/** What a socket needs. */
+export interface SocketOptions {
+  readonly origin: Origin;
+  /** Absent for a socket that is read as a stream. */
+  readonly reader: SocketReader | undefined;
   /** How host names are resolved; Node's own way if absent. */
   readonly lookup: LookupFunction | undefined;
   /** The TLS session of an earlier connection, so that this one is made faster. */
   readonly session: Buffer | undefined;
+  /** Whether the server has to prove its name. */
+  readonly verifiesCertificates: boolean;
 }
 
 /** After so long without a byte, the system asks whether the other end is still there. */
@@ -43,29 +51,31 @@ export function readOrigin(text: string): Origin {
   };
 }
 
-/**
- * Opens a socket that reads into a buffer of its owner's, past the machinery of streams. It emits `connect`, or
- * `secureConnect` when the certificate has been checked.
- */
-export function openSocket({ origin, buffer, onBytes, lookup, session }: SocketOptions): Socket | TLSSocket {
-  const onread = {
-    buffer,
+/** Opens a socket. It emits `connect`, or `secureConnect` when the certificate has been checked. */
+export function openSocket(options: SocketOptions): Socket | TLSSocket {
+  const { origin, reader, lookup } = options;
+  const onread = reader && {
+    buffer: reader.buffer,
     callback: (length: number) => {
-      onBytes(length);
+      reader.onBytes(length);
       return true;
     },
   };
-  const where = { host: origin.host, port: origin.port, onread, ...(lookup && { lookup }) };
-  const socket = origin.isSecure
-    ? openTls({
-        ...where,
-        // An IP address is no server name; the certificate is checked against it all the same.
-        servername: isIP(origin.host) === 0 ? origin.host : "",
-        ALPNProtocols: ["http/1.1"],
-        ...(session && { session }),
-      })
-    : openTcp(where);
+  const where = { host: origin.host, port: origin.port, ...(onread && { onread }), ...(lookup && { lookup }) };
+  const socket = origin.isSecure ? openTls({ ...where, ...tlsOptions(options) }) : openTcp(where);
   return socket.setNoDelay(true).setKeepAlive(true, probeDelayMs);
+}
+
+/** What TLS needs to know. */
+export function tlsOptions({ origin, session, verifiesCertificates }: SocketOptions): ConnectionOptions {
+  return {
+    host: origin.host,
+    // An IP address is no server name; the certificate is checked against it all the same.
+    servername: isIP(origin.host) === 0 ? origin.host : "",
+    ALPNProtocols: ["http/1.1"],
+    rejectUnauthorized: verifiesCertificates,
+    ...(session && { session }),
+  };
 }
 
 /** Several addresses of one name failed: if one of them by its time, that is what is said. */

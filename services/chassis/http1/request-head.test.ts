@@ -4,7 +4,7 @@ import { HeadWriter, type HttpRequest } from "./request-head.ts";
 
 const request: HttpRequest = { origin: "http://a.test", method: "POST", path: "/x?y=z", headers: {} };
 const write = (more: Partial<HttpRequest>, writer = new HeadWriter()) =>
-  writer.write({ ...request, ...more }, "a.test");
+  writer.write({ ...request, ...more }, { authority: "a.test", prefix: "", lines: "" });
 
 test("a head holds what was given, and says how long the body is", () => {
   const headers = { "content-type": "text/plain", "x-any": "\t caf\xe9~" };

@@ -1,5 +1,6 @@
 import { tokenPattern } from "./answer-head.ts";
 import { HttpError } from "./http-error.ts";
+import type { RequestTarget } from "./http-proxy.ts";
 
 /** One request. */
 export interface HttpRequest {
@@ -29,10 +30,10 @@ export class HeadWriter {
   readonly #names = new Set<string>();
 
   /** Throws an `HttpError` where the request cannot be sent. */
-  write({ method, path, headers, body }: HttpRequest, authority: string): string {
+  write({ method, path, headers, body }: HttpRequest, { authority, prefix, lines: first }: RequestTarget): string {
     if (!tokenPattern.test(method)) throw invalid("the method is none");
     if (!path.startsWith("/") || notInPath.test(path)) throw invalid("the path is none");
-    let lines = "";
+    let lines = first;
     let host = authority;
     for (const name in headers) {
       const value = headers[name] ?? "";
@@ -45,7 +46,7 @@ export class HeadWriter {
       else lines += `${name}: ${value}\r\n`;
     }
     const length = body === undefined ? "" : `content-length: ${body.length}\r\n`;
-    return `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines}${length}\r\n`;
+    return `${method} ${prefix}${path} HTTP/1.1\r\nhost: ${host}\r\n${lines}${length}\r\n`;
   }
 
   #checkName(name: string): void {

@@ -38,10 +38,10 @@ export function createMediaFetcher(
   isAllowed: (address: string) => boolean = config.allowPrivateMediaUrls ? () => true : isPublicAddress,
 ): MediaFetcher {
   const maxBytes = config.maxMediaBytes;
-  const upstream = createUpstream(
-    { ...config, maxConnections, idleTimeoutMs: Math.min(silenceMs, config.idleTimeoutMs) },
-    checkedLookup(isAllowed),
-  );
+  // A proxy would resolve the name itself, and lead wherever it can reach: what is looked at here is reached from here.
+  const proxyFor = config.allowPrivateMediaUrls ? config.proxyFor : undefined;
+  const idleTimeoutMs = Math.min(silenceMs, config.idleTimeoutMs);
+  const upstream = createUpstream({ ...config, maxConnections, idleTimeoutMs, proxyFor }, checkedLookup(isAllowed));
   return {
     maxBytes,
     async fetch(address, kind, signal) {

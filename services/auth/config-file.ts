@@ -2,6 +2,7 @@ import { create, type DescField, fromJson, type JsonObject, type JsonValue } fro
 import { z } from "zod";
 import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError } from "#chassis/environment.ts";
+import { flag } from "#chassis/file-values.ts";
 import { errorText } from "#chassis/log.ts";
 import { checkBounds } from "#chassis/request-bounds.ts";
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
@@ -19,10 +20,10 @@ const litellmSchema = z
     default_key_generate_params: params,
     upperbound_key_generate_params: params,
     key_generation_settings: z.object({ team_key_generation: makers, personal_key_generation: makers }).nullish(),
-    enable_key_alias_format_validation: z.boolean().nullish(),
+    enable_key_alias_format_validation: flag,
   })
   .nullish();
-const generalSchema = z.looseObject({ default_team_disabled: z.boolean().nullish() }).nullish();
+const generalSchema = z.looseObject({ default_team_disabled: flag }).nullish();
 
 /** Limits that a cap can be set for, as LiteLLM has them; `duration` beside them. */
 const capped: ReadonlySet<string> = new Set([

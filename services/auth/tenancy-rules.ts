@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { z } from "zod";
 import { parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError } from "#chassis/environment.ts";
+import { numberIn } from "#chassis/file-values.ts";
 import { errorText } from "#chassis/log.ts";
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
 import { type Limits, LimitsSchema } from "#gen/sluice/auth/v1/limits_pb.ts";
@@ -19,7 +20,7 @@ export interface TenancyRules {
 /** The rules of a gateway whose file has none. */
 export const noTenancyRules: TenancyRules = { gateway: undefined, customer: undefined, availableTeams: [] };
 
-const dollars = z.number().nonnegative().max(1e9).nullish();
+const dollars = numberIn(z.number().nonnegative().max(1e9));
 const schema = z
   .looseObject({
     max_budget: dollars,

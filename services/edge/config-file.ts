@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { flag } from "#chassis/file-values.ts";
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
 import type { TokenUse } from "./config.ts";
 
-const flag = z.boolean("expected true or false").nullish();
 const generalSchema = z
   .looseObject({
     enable_jwt_auth: flag,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Environment, text } from "#chassis/environment.ts";
+import { numberIn } from "#chassis/file-values.ts";
 import { Secret } from "#chassis/secret.ts";
 import { emptyYaml, loadYamlFile, readSection, valueAt, type YamlDocument } from "#chassis/yaml-file.ts";
 import { unbuiltGeneralSettings } from "./unbuilt-settings.ts";
@@ -20,8 +21,8 @@ const general = z
   .looseObject({
     master_key: z.string().min(1).nullish(),
     database_url: z.string().min(1).nullish(),
-    database_connection_pool_limit: z.number().int().min(1).max(200).nullish(),
-    max_request_size_mb: z.number().positive().nullish(),
+    database_connection_pool_limit: numberIn(z.number().int().min(1).max(200)),
+    max_request_size_mb: numberIn(z.number().positive()),
   })
   .nullish();
 /** Of the section that routing reads, what others need. */

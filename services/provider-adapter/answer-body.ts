@@ -24,6 +24,11 @@ export async function readBody(
   }
 }
 
+/** A body of text without the byte order mark that some servers put before it, and that no JSON may begin with. */
+export function withoutMark(body: Uint8Array): Uint8Array {
+  return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
+}
+
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces;
   return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);

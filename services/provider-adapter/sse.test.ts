@@ -21,6 +21,9 @@ const streams: [string, string, string[]][] = [
   ["blank lines between", "\n\ndata: 1\n\n\n\ndata: 2\n\n\r\n", ["data: 1\n\n", "data: 2\n\n"]],
   ["no last blank line", "data: 1\n\ndata: [DONE]", ["data: 1\n\n", "data: [DONE]\n\n"]],
   ["half a last blank line", "data: 1\n\ndata: [DONE]\n", ["data: 1\n\n", "data: [DONE]\n\n"]],
+  ["a byte order mark", "\ufeffdata: 1\n\ndata: \ufeff2\n\n", ["data: 1\n\n", "data: \ufeff2\n\n"]],
+  ["a byte order mark before a keep-alive", "\ufeff: PING\r\n\r\n\ufeffdata: 1\n\n", ["\ufeffdata: 1\n\n"]],
+  ["a byte order mark and one event", "\ufeffdata: 1", ["data: 1\n\n"]],
   ["letters of several bytes", "data: é😀\n\n", ["data: é😀\n\n"]],
 ];
 

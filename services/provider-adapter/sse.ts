@@ -8,6 +8,9 @@ const carriageReturn = 0x0d;
 const colon = 0x3a;
 const space = 0x20;
 
+/** A byte order mark. It may stand before the first line, and says nothing. */
+const mark = [0xef, 0xbb, 0xbf];
+
 /** The largest event that is accepted by default. */
 export const defaultMaxEventBytes = 32 * 1024 * 1024;
 
@@ -22,6 +25,8 @@ export class SseSplitter {
   readonly #maxEventBytes: number;
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  /** Nothing has ended yet: a byte order mark may stand here. */
+  #first = true;
   /** At the first byte of a line. */
   #lineStart = true;
   /** The last byte was a CR that ended a line: a LF now belongs to it. */
@@ -44,7 +49,7 @@ export class SseSplitter {
 
   /** The stream is over: returns what came after the last blank line, with one added, if there is anything. */
   end(): Uint8Array | undefined {
-    const rest = Buffer.concat(this.#held);
+    const rest = this.#unmarked(Buffer.concat(this.#held));
     this.#held = [];
     this.#heldBytes = 0;
     if (this.#closing) return isComment(rest) ? undefined : rest;
@@ -112,7 +117,14 @@ export class SseSplitter {
       this.#heldBytes = 0;
     }
     if (event.length > this.#maxEventBytes) throw this.#tooLarge();
+    if (this.#first) event = this.#unmarked(event);
     if (!isComment(event)) events.push(event);
+  }
+
+  #unmarked(event: Uint8Array): Uint8Array {
+    const marked = this.#first && mark.every((byte, at) => event[at] === byte);
+    this.#first = false;
+    return marked ? event.subarray(mark.length) : event;
   }
 
   #hold(bytes: Uint8Array): void {

@@ -1,5 +1,5 @@
 import { upstreamError } from "#chassis/errors.ts";
-import { bodyAtOnce, mediaType, readBody } from "./answer-body.ts";
+import { bodyAtOnce, mediaType, readBody, withoutMark } from "./answer-body.ts";
 import { type AnswerEvents, ReadyAnswer } from "./answer-events.ts";
 import { headersForClient } from "./answer-headers.ts";
 import type { Authorizers } from "./authorize.ts";
@@ -60,7 +60,7 @@ export async function openAnswer(
   }
   const { headers } = response;
   const atOnce = response.status < 300 ? bodyAtOnce(response, config.maxBodyBytes) : undefined;
-  const body = atOnce ?? (await readWhole(config, provider, response)).body;
+  const body = withoutMark(atOnce ?? (await readWhole(config, provider, response)).body);
   if (call.stream && exchange.decodeWhole !== undefined) return toldAsStream(exchange, { body, headers }, answer);
   // An answer that is an error says so here, whatever was asked for.
   const payload = exchange.decodeBody(body, headers);
@@ -143,5 +143,5 @@ const notAStream = new Set(["application/json", "text/html", "application/proble
 /** The status counts, whatever becomes of the body. */
 async function failedAnswer(provider: Provider, response: UpstreamAnswer): Promise<Error> {
   const { body } = await readBody(response, maxErrorBytes).catch(() => ({ body: new Uint8Array() }));
-  return upstreamError(provider.classifyError(response.status, response.headers, body));
+  return upstreamError(provider.classifyError(response.status, response.headers, withoutMark(body)));
 }

@@ -18,6 +18,41 @@ test("an empty document routes by defaults", () => {
   );
 });
 
+test("numbers and flags of variables are texts, and read", () => {
+  const { config, warnings } = parse(
+    `
+model_list:
+  - model_name: gpt
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: x
+      rpm: os.environ/RPM
+      tpm: "1000"
+      weight: os.environ/WEIGHT
+      order: os.environ/UNSET
+      timeout: os.environ/TIMEOUT
+      max_retries: "0"
+      drop_params: os.environ/DROP
+router_settings: {num_retries: os.environ/RPM, cooldown_time: "1e1", disable_cooldowns: os.environ/DROP}
+`,
+    { RPM: "10", WEIGHT: "0.5", TIMEOUT: " 1.5 ", DROP: "True" },
+  );
+  assert.deepEqual(warnings, ["model_list[0].litellm_params.order (gpt): UNSET is not set"]);
+  const [deployment] = config.deployments;
+  assert.ok(deployment !== undefined);
+  const { rpm, tpm, weight, order, timeoutMs, numRetries: retries, dropParams } = deployment;
+  assert.deepEqual(
+    [rpm, tpm, weight, order, timeoutMs, retries, dropParams],
+    [10, 1000, 0.5, undefined, 1500, 0, true],
+  );
+  const { numRetries, cooldownMs, disableCooldowns } = config.settings;
+  assert.deepEqual([numRetries, cooldownMs, disableCooldowns], [10, 10_000, true]);
+  for (const wrong of ["1_000", "ten", "1.5", "0x10", "-1", ""]) {
+    const text = `model_list: [{model_name: a, litellm_params: {model: openai/a, api_key: x, rpm: "${wrong}"}}]`;
+    assert.throws(() => parse(text), /rpm: expected a positive integer/, wrong);
+  }
+});
+
 test("a deployment is read", () => {
   const { config, warnings } = parse(
     `

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag, numberIn } from "#chassis/file-values.ts";
 import { Secret } from "#chassis/secret.ts";
 import { ratePerToken } from "./prices/overrides.ts";
 
@@ -7,24 +8,25 @@ import { ratePerToken } from "./prices/overrides.ts";
 const maxSeconds = 2_000_000;
 
 const positive = "expected a positive integer";
-const capacity = z.int(positive).positive(positive).nullish();
+const capacity = numberIn(z.int(positive).positive(positive));
 const zeroOrMore = "expected a whole number, 0 or more";
-const count = z.int(zeroOrMore).nonnegative(zeroOrMore).nullish();
+const count = numberIn(z.int(zeroOrMore).nonnegative(zeroOrMore));
 const timeText = `expected a number of seconds above 0 and up to ${maxSeconds}`;
-const seconds = z
-  .number(timeText)
-  .positive(timeText)
-  .max(maxSeconds, timeText)
-  .transform((value) => Math.ceil(value * 1000))
-  .nullish();
+const seconds = numberIn(
+  z
+    .number(timeText)
+    .positive(timeText)
+    .max(maxSeconds, timeText)
+    .transform((value) => Math.ceil(value * 1000)),
+);
 const pauseText = `expected a number of seconds from 0 to ${maxSeconds}`;
-const pause = z
-  .number(pauseText)
-  .nonnegative(pauseText)
-  .max(maxSeconds, pauseText)
-  .transform((value) => Math.ceil(value * 1000))
-  .nullish();
-const flag = z.boolean("expected true or false").nullish();
+const pause = numberIn(
+  z
+    .number(pauseText)
+    .nonnegative(pauseText)
+    .max(maxSeconds, pauseText)
+    .transform((value) => Math.ceil(value * 1000)),
+);
 const text = z.string("expected a string").nullish();
 const names = z.array(z.string("expected a string"), "expected a list of names").nullish();
 const name = z
@@ -74,8 +76,8 @@ export const litellmParamsSchema = z.looseObject(
     organization: text,
     rpm: capacity,
     tpm: capacity,
-    weight: z.number("expected a number, 0 or more").nonnegative("expected a number, 0 or more").nullish(),
-    order: z.int("expected a whole number").nullish(),
+    weight: numberIn(z.number("expected a number, 0 or more").nonnegative("expected a number, 0 or more")),
+    order: numberIn(z.int("expected a whole number")),
     timeout: seconds,
     stream_timeout: seconds,
     max_retries: count,

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { z } from "zod";
 import { addDuration, parseDuration } from "#chassis/duration.ts";
 import { ConfigurationError, type Environment, list, text } from "#chassis/environment.ts";
+import { numberIn } from "#chassis/file-values.ts";
 import { errorText } from "#chassis/log.ts";
 import { Secret } from "#chassis/secret.ts";
 import { readSection, type YamlDocument } from "#chassis/yaml-file.ts";
@@ -55,7 +56,7 @@ const sectionSchema = z
       .looseObject({
         user_role: z.string().nullish(),
         models: z.array(z.string()).nullish(),
-        max_budget: z.number().min(0).nullish(),
+        max_budget: numberIn(z.number().min(0)),
         budget_duration: z.string().nullish(),
       })
       .nullish(),

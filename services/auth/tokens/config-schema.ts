@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { flag } from "#chassis/file-values.ts";
 
 /** LiteLLM's settings for identity tokens, with its names. Absent, null and unset are the same. */
 
 const text = z.string("expected a string").min(1, "expected a string that is not empty").nullish();
-const flag = z.boolean("expected true or false").nullish();
 const list = z.array(z.string("expected a string").min(1), "expected a list of strings");
 const names = list.nullish();
 const seconds = z.int("expected a whole number of seconds");

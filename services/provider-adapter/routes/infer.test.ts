@@ -122,6 +122,16 @@ test("a packed answer is unpacked although identity was asked for", async () => 
   assert.equal(findUpstreamErrorOf(unknown)?.kind, Kind.BAD_GATEWAY);
 });
 
+test("a byte order mark before an answer, a failure or a stream says nothing", async () => {
+  const whole = fixture("openai/chat.json");
+  assert.equal((await call({ headers: json, body: `\ufeff${whole}`, chunking: { bytes: 1000 } })).text, whole);
+  const stream = fixture("groq/chat.sse");
+  assert.equal((await call({ headers: sse, body: `\ufeff${stream}` }, { stream: true })).text, stream);
+  const failure = '{"error":{"message":"said with a mark","type":"t"}}';
+  const failed = await call({ status: 400, headers: json, body: `\ufeff${failure}` });
+  assert.equal(findUpstreamErrorOf(failed)?.message, "said with a mark");
+});
+
 function findUpstreamErrorOf({ error }: { readonly error: Parameters<typeof findUpstreamError>[0] | undefined }) {
   return error === undefined ? undefined : findUpstreamError(error);
 }

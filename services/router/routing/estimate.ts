@@ -1,5 +1,6 @@
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { ScopeLimits } from "#gen/sluice/inference/v1/limits_pb.ts";
 import type { Estimate } from "../admission/admission.ts";
 import { hasBudget } from "../admission/wallet.ts";
 import { dearestInput, dearestOutput, ratesFor } from "../prices/price.ts";
@@ -16,10 +17,13 @@ const withoutOutput: ReadonlySet<Operation> = new Set([
 const million = 1_000_000n;
 /** More output than any call has; a client can multiply its limit by its choices to more than an integer holds. */
 const maxOutputTokens = 100_000_000_000;
+/** How many calls without an output limit fit into any limit of tokens a minute. */
+const assumedCallsPerMinute = 8;
 
 /**
  * What a call may cost at most, over every deployment it can reach, fallbacks included. Input is the edge's estimate at
- * the dearest way to bill it (a cache write, say). Output is the client's limit, else what is assumed of the deployment.
+ * the dearest way to bill it (a cache write, say). Output is the client's limit, else what is assumed of the deployment,
+ * of which a limit of tokens a minute counts a part at most.
  * Deployments without a known price do not count; if none has one, the price is unknown.
  */
 export function estimateCall(request: InferRequest, groups: readonly ModelGroup[], now: number): Estimate {
@@ -47,8 +51,10 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
   }
   const searches = BigInt(request.shape?.searchUnits ?? 0) * perSearch;
   const outputTotal = Math.min(output * choices, maxOutputTokens);
+  const isLimited = request.shape?.maxOutputTokens !== undefined;
+  const counted = isLimited ? outputTotal : Math.min(outputTotal, mostAssumed(request.caller?.scopes ?? []));
   return {
-    tokens: inputTokens + outputTotal,
+    tokens: inputTokens + counted,
     price: priced
       ? {
           inputNanoUsd: (exactInput * perInput + searches + million - 1n) / million,
@@ -58,6 +64,18 @@ export function estimateCall(request: InferRequest, groups: readonly ModelGroup[
         }
       : undefined,
   };
+}
+
+/**
+ * The most output that is assumed where tokens a minute are limited: a model's maximum is often more than the limit, and
+ * no call would ever fit. Beyond what was assumed, tokens count when the call has ended.
+ */
+function mostAssumed(scopes: readonly ScopeLimits[]): number {
+  let most = maxOutputTokens;
+  for (const { tpmLimit } of scopes) {
+    if (tpmLimit !== undefined) most = Math.min(most, Math.ceil(Number(tpmLimit) / assumedCallsPerMinute));
+  }
+  return most;
 }
 
 function outputTokens({ operation, shape }: InferRequest, deployment: Deployment): number {

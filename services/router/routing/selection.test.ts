@@ -163,6 +163,22 @@ test("estimates cover the dearest deployment and every choice", () => {
   assert.deepEqual([ranked.tokens, ranked.price?.inputNanoUsd, ranked.price?.outputTokens], [10, 24n, 0]);
 });
 
+test("what is assumed of a call is a part of the tokens a minute at most", () => {
+  const group = { name: "g", deployments: [deployment("a", { assumedOutputTokens: 4096 })], cools: true };
+  const tokens = (tpmLimits: readonly bigint[], maxOutputTokens?: number) => {
+    const scopes = tpmLimits.map((tpmLimit, at) => ({ scope: `key:${at}`, tpmLimit }));
+    const shape = { inputTokens: 10, choices: 1, ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }) };
+    const caller = { kind: CallerKind.VIRTUAL_KEY, scopes: [{ scope: "team:1" }, ...scopes] };
+    return estimateCall(call({ caller, shape }), [group], 0).tokens;
+  };
+  assert.equal(tokens([]), 4106);
+  assert.equal(tokens([1_000_000n]), 4106);
+  assert.equal(tokens([1_000_000n, 800n]), 110);
+  assert.equal(tokens([1n]), 11);
+  assert.equal(tokens([0n]), 10);
+  assert.equal(tokens([800n], 500), 510);
+});
+
 test("a budget sends what was assumed upstream as the limit", () => {
   const budget = { kind: CallerKind.VIRTUAL_KEY, scopes: [{ scope: "key:1", maxBudgetNanoUsd: 1n }] };
   const limit = { inputTokens: 1, maxOutputTokens: 7 };

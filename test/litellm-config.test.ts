@@ -32,7 +32,7 @@ describe("a LiteLLM configuration", () => {
     upstream = await startFakeUpstream(provider);
     const config = join(dataDir, "config.yaml");
     await writeFile(config, configuration(upstream.url));
-    const env = { CONFIG_FILE_PATH: config, MY_KEY: "sk-from-the-environment", NUM_WORKERS: "4" };
+    const env = { CONFIG_FILE_PATH: config, MY_KEY: "sk-from-the-environment", NUM_WORKERS: "4", DATABASE_HOST: "db" };
     gateway = await startGatewayProcess({ entry: "services/main.ts", env, dataDir, masterKey });
   });
   after(async () => {
@@ -44,6 +44,7 @@ describe("a LiteLLM configuration", () => {
   const configuration = (address: string) => `
 environment_variables:
   KEY_FROM_FILE: sk-from-the-file
+  REDIS_HOST: redis
 model_list:
   - model_name: spread
     litellm_params: { model: openai/gpt-4o, mock_response: heavy, weight: 3 }
@@ -188,6 +189,8 @@ guardrails: []
       /provider aws_polly is not built/,
       /NOT_SET is not set/,
       /NUM_WORKERS above 1 is not built/,
+      /REDIS_HOST is not built/,
+      /DATABASE_HOST without DATABASE_NAME/,
       /the price of a model is unknown.*nobody-knows/,
     ];
     for (const said of told) assert.equal(lines.filter((line) => said.test(line)).length, 1, String(said));

@@ -3,7 +3,8 @@ import { type Environment, text } from "#chassis/environment.ts";
 import { numberIn } from "#chassis/file-values.ts";
 import { Secret } from "#chassis/secret.ts";
 import { emptyYaml, loadYamlFile, readSection, valueAt, type YamlDocument } from "#chassis/yaml-file.ts";
-import { unbuiltGeneralSettings } from "./unbuilt-settings.ts";
+import { composeDatabaseUrl } from "./database-address.ts";
+import { unbuiltGeneralSettings, unbuiltVariables } from "./unbuilt-settings.ts";
 
 /** A LiteLLM `config.yaml` as far as it concerns the whole process. The router reads its own sections. */
 export interface ConfigFile {
@@ -61,11 +62,12 @@ export async function readConfigFile(env: Environment): Promise<ConfigFile> {
   readSection(document, ["environment_variables"], variables);
   const settings = readSection(document, ["general_settings"], general) ?? {};
   const calls = readSection(document, ["litellm_settings"], litellm) ?? {};
+  const given = withVariables(env, document.value);
   return {
     document,
-    env: { ...overlay(settings, calls), ...withVariables(env, document.value) },
+    env: { ...overlay(settings, calls, given), ...given },
     masterKey: typeof settings.master_key === "string" ? new Secret(settings.master_key) : undefined,
-    warnings: [...unbuilt(settings), ...environmentWarnings(env)],
+    warnings: [...unbuilt(settings), ...environmentWarnings(given)],
   };
 }
 
@@ -78,11 +80,15 @@ function withVariables(env: Environment, raw: unknown): Environment {
 }
 
 /** Settings that have a variable too; the variable wins. */
-function overlay(settings: z.output<typeof general> & object, calls: z.output<typeof litellm> & object): Environment {
+function overlay(
+  settings: z.output<typeof general> & object,
+  calls: z.output<typeof litellm> & object,
+  given: Environment,
+): Environment {
   const value = (setting: string | number | boolean | null | undefined) =>
     setting == null ? undefined : String(setting);
   return {
-    DATABASE_URL: value(settings.database_url),
+    DATABASE_URL: value(settings.database_url) ?? composeDatabaseUrl(given),
     SLUICE_DATABASE_POOL_SIZE: value(settings.database_connection_pool_limit),
     SLUICE_MAX_BODY_BYTES: value(
       settings.max_request_size_mb && Math.round(settings.max_request_size_mb * 1024 * 1024),
@@ -103,5 +109,14 @@ function unbuilt(settings: object): string[] {
 
 function environmentWarnings(env: Environment): string[] {
   const workers = Number(text(env, "NUM_WORKERS") ?? 1);
-  return workers === 1 ? [] : ["NUM_WORKERS above 1 is not built yet; ignored"];
+  const isDatabaseUnnamed = text(env, "DATABASE_HOST") !== undefined && composeDatabaseUrl(env) === undefined;
+  return [
+    ...(workers === 1 ? [] : ["NUM_WORKERS above 1 is not built yet; ignored"]),
+    ...(isDatabaseUnnamed
+      ? ["DATABASE_HOST without DATABASE_NAME and DATABASE_USERNAME names no database; ignored"]
+      : []),
+    ...unbuiltVariables
+      .filter((name) => text(env, name) !== undefined)
+      .map((name) => `${name} is not built yet; ignored`),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { MigrationObject } from "@mikro-orm/core";
 import { MikroORM, type Options, type SqlEntityManager } from "@mikro-orm/postgresql";
 import { auditSchema } from "#chassis/audit/schema.ts";
+import { readDatabaseAddress } from "#chassis/database/address.ts";
 import { guardAgainstHungQueries } from "#chassis/database/hung-query-guard.ts";
 import { migrate } from "#chassis/database/migrate.ts";
 import { OutageWatch, type WatchedPool } from "#chassis/database/outage-watch.ts";
@@ -111,12 +112,13 @@ function connectionOptions(
   statementTimeoutMs: number,
 ): Options {
   const { log, schema } = options;
+  const { name, connectionString } = readDatabaseAddress(options.url);
   return {
-    dbName: databaseName(options.url),
+    dbName: name,
     schema,
     pool: { min: 0, max: poolSize, idleTimeoutMillis: 60_000 },
     driverOptions: {
-      connectionString: options.url.reveal(),
+      connectionString,
       application_name: `sluice-${schema}`,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
       keepAlive: true,
@@ -139,15 +141,6 @@ function guarded(watch: OutageWatch) {
     guardAgainstHungQueries(pool);
     watch.watch(pool);
   };
-}
-
-function databaseName(url: Secret): string {
-  const text = url.reveal();
-  const parsed = URL.parse(text);
-  if (parsed === null || !/^postgres(ql)?:$/.test(parsed.protocol) || parsed.pathname.length < 2) {
-    throw new Error("the database address must have the form postgresql://user:password@host:port/database");
-  }
-  return decodeURIComponent(parsed.pathname.slice(1));
 }
 
 async function within<T>(timeoutMs: number, work: Promise<T>, otherwise: T): Promise<T> {

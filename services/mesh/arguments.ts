@@ -7,6 +7,9 @@ export const usage = `Usage: npm start -- [options]
   --port N            port of the gateway, default 4000     (PORT)
   --host ADDRESS      address to listen on, default 0.0.0.0 (HOST)
   --help              this text
+
+Of LiteLLM's own options --debug, --detailed_debug, --drop_params and --request_timeout are taken too, --num_workers is
+reported, and --telemetry says nothing: there is none.
 `;
 
 const options = {
@@ -14,6 +17,13 @@ const options = {
   port: { type: "string" },
   host: { type: "string" },
   help: { type: "boolean" },
+  // What a command line of LiteLLM may hold besides.
+  debug: { type: "boolean" },
+  detailed_debug: { type: "boolean" },
+  drop_params: { type: "boolean" },
+  num_workers: { type: "string" },
+  request_timeout: { type: "string" },
+  telemetry: { type: "string" },
 } as const;
 
 /**
@@ -23,12 +33,17 @@ const options = {
 export function applyArguments(env: Environment, args: readonly string[]): Environment | undefined {
   const { values } = parse(args);
   if (values.help === true) return undefined;
-  return {
-    ...env,
-    ...(values.config === undefined ? {} : { CONFIG_FILE_PATH: values.config }),
-    ...(values.port === undefined ? {} : { PORT: values.port }),
-    ...(values.host === undefined ? {} : { HOST: values.host }),
+  const isDebugged = values.debug === true || values.detailed_debug === true;
+  const given: Environment = {
+    CONFIG_FILE_PATH: values.config,
+    PORT: values.port,
+    HOST: values.host,
+    SLUICE_LOG: isDebugged ? "debug" : undefined,
+    LITELLM_DROP_PARAMS: values.drop_params === true ? "true" : undefined,
+    NUM_WORKERS: values.num_workers,
+    REQUEST_TIMEOUT: values.request_timeout,
   };
+  return { ...env, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
 
 function parse(args: readonly string[]) {

@@ -66,9 +66,10 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
 }
 
 /** A key that is kept in a file is read there by every process: the file changes when the key is replaced. */
-function masterKeyVariable({ key, origin, place }: MasterKey): Environment {
+function masterKeyVariable({ key, origin, place, former }: MasterKey): Environment {
   const inFile = origin === "stored" || origin === "generated";
-  return inFile ? { SLUICE_MASTER_KEY_FILE: place } : { SLUICE_MASTER_KEY: key.reveal() };
+  if (inFile) return { SLUICE_MASTER_KEY_FILE: place };
+  return { SLUICE_MASTER_KEY: key.reveal(), ...(former && { SLUICE_MASTER_KEY_FILE: former.place }) };
 }
 
 function httpPort(env: Environment): number {

@@ -42,6 +42,7 @@ const messagesPath = "/v1/messages";
 const hi = '"messages":[{"role":"user","content":"hi"}]';
 const echo = `"model":"mock/echo",${hi}`;
 const claude = `"model":"claude-sonnet-4-5","max_tokens":9,${hi}`;
+const deepTool = `${'{"items":'.repeat(100_000)}{}${"}".repeat(100_000)}`;
 const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 
 function send(path: string, request: RawRequest = {}): Promise<RawAnswer> {
@@ -108,6 +109,13 @@ const badBodies: readonly BadBody[] = [
   ["endless tokens", chat, `{${echo},"max_tokens":1e400}`, "max_tokens"],
   ["n above all bounds", chat, `{${echo},"n":1e20}`, "n"],
   ["deep nesting", chat, `{"model":"gpt-4o",${hi},"x":${deep(100_000)}}`, null, /deep/],
+  [
+    "a deep tool",
+    chat,
+    `{${claude},"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":${deepTool}}}]}`,
+    null,
+    /deep/,
+  ],
   ["deep tags", chat, `{${echo},"metadata":{"tags":${deep(50_000)}}}`, "metadata.tags"],
   ["retries below zero", chat, `{${echo},"num_retries":-1}`, "num_retries"],
   ["a timeout of ages", chat, `{${echo},"timeout":1e300}`, "timeout"],

@@ -167,6 +167,34 @@ describe("one process that keeps its master key in a file", () => {
   });
 });
 
+describe("a master key that is set where one was generated", () => {
+  test("takes its place, opens what is stored, and gives the place back", { timeout }, async (t) => {
+    const dataDir = await makeDataDir();
+    let gateway = await startGatewayProcess({ entry, dataDir });
+    t.after(async () => {
+      await gateway.stop();
+      await removeDataDir(dataDir);
+    });
+    const generated = gateway.masterKey;
+    await addModels(gateway);
+    for (const [set, accepted, refused] of [
+      ["sk-set", "sk-set", generated],
+      ["sk-set-later", "sk-set-later", "sk-set"],
+      [undefined, generated, "sk-set-later"],
+    ] as const) {
+      await gateway.stop();
+      gateway = await startGatewayProcess({ entry, dataDir, ...(set && { masterKey: set }) });
+      const answers = [await chat(gateway, accepted), await chat(gateway, refused)];
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [200, 401],
+      );
+    }
+    const env = { SLUICE_DATA_DIR: dataDir, LITELLM_MASTER_KEY: "sk-set" };
+    assert.equal((await verifySecrets(env)).code, 0);
+  });
+});
+
 async function addModels(gateway: GatewayProcess): Promise<void> {
   const api_base = `${upstream.url}/v1`;
   const asked: [string, object][] = [

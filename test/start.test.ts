@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type GatewayProcess, makeDataDir, removeDataDir, startGatewayProcess } from "./harness/gateway-process.ts";
+import { readTestEnv } from "#chassis/testing/config.ts";
+import {
+  type GatewayProcess,
+  makeDataDir,
+  meshAvailable,
+  removeDataDir,
+  startGatewayProcess,
+} from "./harness/gateway-process.ts";
 import { generateKey, spendRows } from "./harness/spend.ts";
 
 /** One process from its first start on, through stops and kills, as a newcomer's laptop sees it. */
@@ -116,4 +124,19 @@ describe("a configuration that is wrong stops the start in a sentence", () => {
     taken.close();
     await removeDataDir(dataDir);
   });
+});
+
+test("a local mesh one of whose servers does not start ends, and says which", { skip: !meshAvailable() }, async () => {
+  const dataDir = await makeDataDir();
+  const broken = join(dataDir, "nats-server");
+  await writeFile(broken, "#!/bin/sh\necho 'out of order' >&2\nexit 1\n", { mode: 0o755 });
+  const env = { PATH: `${dataDir}:${readTestEnv().path}` };
+  const failed = startGatewayProcess({ entry: "services/mesh/local-mesh.ts", dataDir, masterKey: "sk-mesh", env });
+  await assert.rejects(failed, ({ message }: Error) => {
+    assert.match(message, /Sluice cannot start\.\s+\S+nats-server ended at its start: out of order\s*$/);
+    return true;
+  });
+  const folder = createHash("sha256").update(join(dataDir, "mesh")).digest("hex").slice(0, 12);
+  await rm(`/var/tmp/sluice-${folder}`, { recursive: true, force: true });
+  await removeDataDir(dataDir);
 });

@@ -50,7 +50,8 @@ const starter = create(AdminCallerSchema, { userId: "keyring", operation: "start
 
 /**
  * Makes the keyring where there is none, and brings it into the form that suits the given keys: a salt key that is new
- * gets a wrapping of its own, and the master key's expires. One transaction; processes that start together take turns.
+ * gets a wrapping of its own, and the master key's expires; a master key that was set in the place of a generated one gets
+ * one beside it. One transaction; processes that start together take turns.
  *
  * @returns the wrappings.
  * @throws as `unwrap` does; nothing is changed then.
@@ -127,7 +128,12 @@ async function adopt(em: SqlEntityManager, store: KeyringStore, unwrapped: Unwra
     await putWrapping(em, { wrappingId: sealer.keyId, kind: by, wrapped: sealer.seal(key) }, wrapping.createdAt);
     await resealWaitingKeys(em, createSealer(key), given);
   }
-  if (by !== "master" || given.salt === undefined) return;
+  if (by === "former" && given.salt === undefined && given.master !== undefined) {
+    const sealer = createSealer(given.master.secret);
+    await putWrapping(em, { wrappingId: sealer.keyId, kind: "master", wrapped: sealer.seal(key) }, now);
+    log.info("stored secrets open with the master key that was set, too", { place: given.master.place });
+  }
+  if (by === "salt" || given.salt === undefined) return;
   const sealer = createSealer(given.salt.secret);
   const until = addDuration(now, parseDuration(grace));
   await replaceWrapping(em, { wrappingId: sealer.keyId, kind: "salt", wrapped: sealer.seal(key) }, now, until);

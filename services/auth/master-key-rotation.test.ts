@@ -200,6 +200,31 @@ for (const { name, url } of databases.all) {
       assert.equal(await keyOf(salted, { salt: "salt-5" }), await keyOf(one, { master: "sk-new-5" }));
     });
 
+    test("that was generated opens for one that is set in its place, beside it", async (t) => {
+      t.after(closeAll);
+      const one = await start("sk-generated-6");
+      const em = one.database.em();
+      const key = { secret: new Secret("sk-generated-6"), place: "master.key" };
+      const keys = { ...given({ master: "sk-set-6" }), former: key };
+      const store = { given: keys, grace: "24h", log, clock: () => now };
+      await assert.rejects(
+        checkKeyring(em, { ...store, given: given({ master: "sk-set-6" }) }),
+        /is not the master key/,
+      );
+      await checkKeyring(em, store);
+      await prepareKeyring(one.database, store);
+      const wrappings = await prepareKeyring(one.database, store);
+      assert.deepEqual(
+        wrappings.map(({ id, expiresAt }) => [id, expiresAt]).toSorted(),
+        ["sk-generated-6", "sk-set-6"].map((master) => [createSealer(new Secret(master)).keyId, undefined]).toSorted(),
+      );
+      assert.equal(await keyOf(one, { master: "sk-set-6" }), await keyOf(one, { master: "sk-generated-6" }));
+      const salted = { ...keys, ...given({ salt: "salt-6", master: "sk-unknown-6" }) };
+      await prepareKeyring(one.database, { ...store, given: salted });
+      assert.equal(await keyOf(one, { salt: "salt-6" }), await keyOf(one, { master: "sk-generated-6" }));
+      await assert.rejects(checkKeyring(em, { ...store, clock: () => now + 24 * hour }), /sealed under a salt key/);
+    });
+
     test("opens what the router kept before there was a keyring, and what waited then", async (t) => {
       const database = await openDatabase({ url, ...authSchema, log });
       t.after(() => database.close());

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
+import { ConfigurationError } from "#chassis/environment.ts";
 
 export interface ServerProcessOptions {
   readonly command: string;
@@ -118,7 +119,8 @@ function wrap(
 function untilReady(child: ChildProcess, options: ServerProcessOptions): Promise<void> {
   const lines: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const fail = (why: string) => reject(new Error(`${options.command} ${why}: ${lines.join(" | ") || "no output"}`));
+  const fail = (why: string) =>
+    reject(new ConfigurationError(`${options.command} ${why}: ${lines.join(" | ") || "no output"}`));
   const timer = setTimeout(() => fail("was not ready in time"), options.readyTimeoutMs);
   child.once("error", (error) => fail(error.message));
   child.once("close", () => fail("ended at its start"));

@@ -12,6 +12,8 @@ export interface GivenKey {
 export interface GivenKeys {
   readonly salt: GivenKey | undefined;
   readonly master: GivenKey | undefined;
+  /** A generated master key that `master` was set in the place of. It opens what it opened, and is no key otherwise. */
+  readonly former?: GivenKey | undefined;
 }
 
 /** The key-encryption key, sealed under a salt or master key. */
@@ -32,7 +34,7 @@ export interface Unwrapped {
   readonly key: Secret;
   readonly wrapping: Wrapping;
   /** Which of the given keys opened it. */
-  readonly by: "salt" | "master";
+  readonly by: "salt" | "master" | "former";
 }
 
 /** The sealer of whatever a process was given, for the time when it knows no key-encryption key. */
@@ -61,6 +63,8 @@ export function unwrap(wrappings: readonly Wrapping[], given: GivenKeys): Unwrap
   if (opened !== undefined) return { ...opened, by: "salt" };
   const byMaster = given.master && openOne(live, createSealer(given.master.secret));
   if (byMaster !== undefined) return { ...byMaster, by: "master" };
+  const byFormer = given.former && openOne(live, createSealer(given.former.secret));
+  if (byFormer !== undefined) return { ...byFormer, by: "former" };
   throw new ConfigurationError(`${mismatch(wrappings, live, given)} Nothing was changed.`);
 }
 

@@ -44,7 +44,7 @@ export class HttpCall implements Slotted {
     this.#frame = frame;
     this.request = request;
     this.response = response;
-    const url = originForm(request.url ?? "/");
+    const url = request.url ?? "/";
     const mark = url.indexOf("?");
     this.path = mark === -1 ? url : url.slice(0, mark);
     this.query = mark === -1 ? "" : url.slice(mark + 1);
@@ -165,9 +165,4 @@ export class HttpCall implements Slotted {
 /** The same bytes; what the network brings is a Buffer already. */
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** A request may give its whole address, as one to a forward proxy does: RFC 9112, section 3.2.2. */
-function originForm(target: string): string {
-  return target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*\/?/i, "/");
 }

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { get } from "node:http";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -36,16 +35,6 @@ test("public paths need no key", async () => {
   const head = await send(`${edge.url}/health/liveness`, { method: "HEAD" });
   assert.deepEqual([head.status, head.text], [200, ""]);
   assert.equal((await send(`${edge.url}/health/liveness`, { method: "GET", body: "{}" })).status, 200);
-});
-
-test("a whole address in the place of the path is taken, as proxies write it", async () => {
-  const ask = (path: string) =>
-    new Promise<number | undefined>((resolve, reject) => {
-      get(edge.url, { path, agent: false }, (answer) => resolve(answer.resume().statusCode)).on("error", reject);
-    });
-  assert.equal(await ask("http://gateway.example:4000/health/liveness?a=b"), 200);
-  assert.equal(await ask("HTTPS://gateway.example"), 200);
-  assert.equal(await ask("https://gateway.example/nothing"), 404);
 });
 
 test("a wrong method says which are right", async () => {

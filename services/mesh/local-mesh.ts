@@ -66,9 +66,10 @@ async function runLocalMesh(args: readonly string[], environment: Environment): 
 }
 
 /** A key that is kept in a file is read there by every process: the file changes when the key is replaced. */
-function masterKeyVariable({ key, origin, place }: MasterKey): Environment {
+function masterKeyVariable({ key, origin, place, former }: MasterKey): Environment {
   const inFile = origin === "stored" || origin === "generated";
-  return inFile ? { SLUICE_MASTER_KEY_FILE: place } : { SLUICE_MASTER_KEY: key.reveal() };
+  if (inFile) return { SLUICE_MASTER_KEY_FILE: place };
+  return { SLUICE_MASTER_KEY: key.reveal(), ...(former && { SLUICE_MASTER_KEY_FILE: former.place }) };
 }
 
 function httpPort(env: Environment): number {
@@ -109,10 +110,17 @@ async function startBacking(env: Environment, dataDir: string): Promise<Backings
   ];
   if (missing.length > 0) throw new ConfigurationError(missing.join("\n\n"));
   const postgres = binDir === undefined ? given(givenPostgres) : await startPostgres(binDir, clusterDir(dataDir));
-  const nats =
-    command === undefined ? given(givenNats) : await startNatsServer({ command, dataDir: join(dataDir, "nats") });
+  const nats = await startNats(command, givenNats, dataDir).catch(async (error) => {
+    // A server that runs on would keep this process alive.
+    await postgres.stop();
+    throw error;
+  });
   const place = binDir === undefined ? "the database is DATABASE_URL" : `PostgreSQL in ${clusterDir(dataDir)}`;
   return { postgres, nats, description: `journal and NATS; ${place}` };
+}
+
+async function startNats(command: string | undefined, url: string | undefined, dataDir: string): Promise<Backing> {
+  return command === undefined ? given(url) : startNatsServer({ command, dataDir: join(dataDir, "nats") });
 }
 
 function given(url: string | undefined): Backing {

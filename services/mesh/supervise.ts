@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Environment } from "#chassis/environment.ts";
+import { ConfigurationError, type Environment } from "#chassis/environment.ts";
 import type { ServiceName } from "#chassis/service.ts";
 import { localMeshArguments } from "./node-arguments.ts";
 
@@ -35,7 +35,8 @@ export function superviseService(name: ServiceName, env: Environment): Supervise
       resolve();
     });
     child.once("exit", (code, signal) => {
-      if (!served) reject(new Error(`${name} ended at its start (${signal ?? code})`));
+      // It has said why.
+      if (!served) reject(new ConfigurationError(`${name} ended at its start (${signal ?? code})`));
       if (stopping || !served) return;
       process.stderr.write(`[${name}] ended (${signal ?? code}), starting again\n`);
       setTimeout(() => stopping || start(), restartAfterMs);

@@ -59,6 +59,7 @@ export function givenKeys(env: Environment, masterKey: MasterKey | undefined): G
   return {
     salt: place === undefined ? undefined : { secret: new Secret(text(env, place) ?? ""), place },
     master: masterKey && { secret: masterKey.key, place: masterKey.place },
+    former: masterKey?.former,
   };
 }
 

@@ -1,4 +1,5 @@
-import { upstreamError } from "#chassis/errors.ts";
+import { gatewayError, upstreamError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { bodyAtOnce, mediaType, readBody, withoutMark } from "./answer-body.ts";
 import { type AnswerEvents, ReadyAnswer } from "./answer-events.ts";
 import { headersForClient } from "./answer-headers.ts";
@@ -42,7 +43,7 @@ export async function openAnswer(
   const { config, upstream } = parts;
   const whole = withMedia(provider, asked, parts.media, cancellation);
   const call = whole instanceof Promise ? await whole : whole;
-  const exchange = provider.begin(call);
+  const exchange = begin(provider, call);
   if (exchange.several !== undefined) {
     const payload = await answerOfSeveral(parts, provider, call, exchange.several, cancellation.signal);
     return new ReadyAnswer([answer.start({}), answer.chunk([payload], true), answer.finish(exchange.outcome())]);
@@ -70,6 +71,16 @@ export async function openAnswer(
     answer.chunk([payload], true),
     answer.finish(exchange.outcome()),
   ]);
+}
+
+/** What a client nests too deeply to be walked through is the client's mistake. */
+function begin(provider: Provider, call: ProviderCall): Exchange {
+  try {
+    return provider.begin(call);
+  } catch (error) {
+    if (!(error instanceof RangeError) || !/call stack/.test(error.message)) throw error;
+    throw gatewayError(Reason.INVALID_REQUEST, "Invalid JSON payload: the JSON nests too deeply.", { cause: error });
+  }
 }
 
 /** Sends the requests of a call that takes several, and joins their answers. */

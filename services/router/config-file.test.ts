@@ -27,13 +27,13 @@ model_list:
       model: openai/gpt-4o
       api_key: x
       rpm: os.environ/RPM
-      tpm: "1000"
+      tpm: 1_000
       weight: os.environ/WEIGHT
       order: os.environ/UNSET
       timeout: os.environ/TIMEOUT
       max_retries: "0"
       drop_params: os.environ/DROP
-router_settings: {num_retries: os.environ/RPM, cooldown_time: "1e1", disable_cooldowns: os.environ/DROP}
+router_settings: {num_retries: os.environ/RPM, cooldown_time: "1e1", disable_cooldowns: on}
 `,
     { RPM: "10", WEIGHT: "0.5", TIMEOUT: " 1.5 ", DROP: "True" },
   );
@@ -47,7 +47,7 @@ router_settings: {num_retries: os.environ/RPM, cooldown_time: "1e1", disable_coo
   );
   const { numRetries, cooldownMs, disableCooldowns } = config.settings;
   assert.deepEqual([numRetries, cooldownMs, disableCooldowns], [10, 10_000, true]);
-  for (const wrong of ["1_000", "ten", "1.5", "0x10", "-1", ""]) {
+  for (const wrong of ["_1", "ten", "1.5", "0x10", "-1", ""]) {
     const text = `model_list: [{model_name: a, litellm_params: {model: openai/a, api_key: x, rpm: "${wrong}"}}]`;
     assert.throws(() => parse(text), /rpm: expected a positive integer/, wrong);
   }

@@ -90,7 +90,7 @@ test("a mistake stops the start with its place", () => {
     [`${on}    custom_validate: my.check\n`, keys, /custom_validate: expected nothing here/],
     [`${on}    issuers: [{ issuer: "https://a.example" }]\n`, keys, /issuers\[0\]: expected an audience, or disable/],
     [`${on}    issuers: [{ issuer: x, audience: a }]\n`, keys, /issuers of x must be an https/],
-    ["general_settings: { enable_jwt_auth: 'yes' }", keys, /enable_jwt_auth: expected true or false/],
+    ["general_settings: { enable_jwt_auth: 'perhaps' }", keys, /enable_jwt_auth: expected true or false/],
     [`${on}    user_id_jwt_field: sub\n`, {}, /needs JWT_PUBLIC_KEY_URL/],
     [`${on}    user_id_jwt_field: sub\n`, { JWT_PUBLIC_KEY_URL: "ftp://x" }, /JWT_PUBLIC_KEY_URL must be an https/],
     [`${on}    user_id_jwt_field: sub\n`, { JWT_ISSUER: "not a url" }, /JWT_ISSUER must be an https/],

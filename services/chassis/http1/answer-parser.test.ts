@@ -147,6 +147,7 @@ const refusals: readonly (readonly [name: string, text: string])[] = [
   ["space before the version", " HTTP/1.1 200 OK\r\n\r\n"],
   ["another protocol from here on", "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n"],
   ["a line feed alone", "HTTP/1.1 200 OK\nx: y\r\n\r\n"],
+  ["lines that end in line feeds", "HTTP/1.1 200 OK\ncontent-length: 5\n\nhello"],
   ["a line feed in a value", `${ok}x: y\nz: 1\r\n\r\n`],
   ["a carriage return in a value", `${ok}x: y\rz: 1\r\n\r\n`],
   ["NUL in a value", `${ok}x: y\0\r\n\r\n`],

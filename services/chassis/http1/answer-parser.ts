@@ -9,6 +9,8 @@ import {
 import { ChunkedBody } from "./chunked-body.ts";
 import { malformed } from "./http-error.ts";
 
+const bareLineFeed = /[^\r]\n/;
+
 /** Who hears of an answer, in this order. */
 export interface AnswerListener {
   head(head: AnswerHead): void;
@@ -106,6 +108,8 @@ export class AnswerParser {
     this.#headBytes += size;
     if (this.#headBytes > this.#maxHeadBytes) throw malformed("the head is too large");
     if (found === -1) {
+      // Its end would never come, and the call would wait for as long as the server keeps the connection.
+      if (bareLineFeed.test(this.#heldEnd + text)) throw malformed("a line of the head ends in a line feed alone");
       this.#heldEnd = (this.#heldEnd + text.slice(-3)).slice(-3);
       this.#held += text;
       return end;

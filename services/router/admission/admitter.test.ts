@@ -210,6 +210,25 @@ test("a refusal is remembered for a moment, or until something comes back", asyn
   (await admit(request)).void();
 });
 
+test("a raised limit holds for the next call, whatever was just refused", async (context) => {
+  const { admit } = await start(context);
+  const raised = [
+    [{ maxParallelRequests: 0 }, { maxParallelRequests: 1 }],
+    [{ rpmLimit: 0 }, { rpmLimit: 1 }],
+    [{ tpmLimit: 5n }, { tpmLimit: 1000n }],
+    [{ maxBudgetNanoUsd: 5n }, { maxBudgetNanoUsd: 1000n }],
+  ];
+  for (const [at, [low, high]] of raised.entries()) {
+    const ask = (limits: Parameters<typeof scopeLimits>[1]) =>
+      admit(
+        admissionRequest({ scopes: [scopeLimits(`key:${at}`, limits)], price: oneNanoAToken(0, 100n), tokens: 100 }),
+      );
+    await refusal(ask(low));
+    await refusal(ask(low));
+    (await ask(high)).void();
+  }
+});
+
 test("the rest of a budget pays for a shorter answer", async (context) => {
   const { ledger, admit, lines } = await start(context);
   const scopes = [

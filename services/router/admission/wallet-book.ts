@@ -55,6 +55,8 @@ export class WalletBook {
     const known = this.#wallets.get(limits.scope);
     if (known !== undefined) {
       if (known.limits !== limits && isLower(limits, known.limits)) known.drain(this.#options.clock());
+      // Under a higher limit what was just refused may fit.
+      if (known.limits !== limits && isLower(known.limits, limits)) known.gains += 1;
       known.limits = limits;
       return known;
     }

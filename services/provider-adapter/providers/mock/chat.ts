@@ -8,31 +8,32 @@ import type { MockReply } from "./reply.ts";
 export const chat: MockDialect = {
   body: (reply) => ({
     ...head(reply, "chat.completion"),
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: "assistant",
-          content: reply.tokens.length === 0 && reply.toolCalls.length > 0 ? null : reply.tokens.join(""),
-          refusal: null,
-          ...(reply.toolCalls.length === 0 ? {} : { tool_calls: reply.toolCalls.map(toolCall) }),
-        },
-        logprobs: null,
-        finish_reason: reply.finishReason,
+    choices: indexes(reply).map((index) => ({
+      index,
+      message: {
+        role: "assistant",
+        content: reply.tokens.length === 0 && reply.toolCalls.length > 0 ? null : reply.tokens.join(""),
+        refusal: null,
+        ...(reply.toolCalls.length === 0 ? {} : { tool_calls: reply.toolCalls.map(toolCall) }),
       },
-    ],
+      logprobs: null,
+      finish_reason: reply.finishReason,
+    })),
     usage: usage(reply),
   }),
   *events(reply, request) {
-    const chunk = (delta: JsonObject, finish: string | null = null) =>
-      event({ ...head(reply, "chat.completion.chunk"), choices: [{ index: 0, delta, finish_reason: finish }] });
-    yield chunk({ role: "assistant", content: "" });
-    for (const token of reply.tokens) yield chunk({ content: token });
+    const all = indexes(reply);
+    const chunks = (delta: JsonObject, finish: string | null = null) =>
+      all.map((index) =>
+        event({ ...head(reply, "chat.completion.chunk"), choices: [{ index, delta, finish_reason: finish }] }),
+      );
+    yield* chunks({ role: "assistant", content: "" });
+    for (const token of reply.tokens) yield* chunks({ content: token });
     for (const [index, call] of reply.toolCalls.entries()) {
-      yield chunk({ tool_calls: [{ index, ...toolCall({ ...call, arguments: "" }) }] });
-      yield chunk({ tool_calls: [{ index, function: { arguments: call.arguments } }] });
+      yield* chunks({ tool_calls: [{ index, ...toolCall({ ...call, arguments: "" }) }] });
+      yield* chunks({ tool_calls: [{ index, function: { arguments: call.arguments } }] });
     }
-    yield chunk({}, reply.finishReason);
+    yield* chunks({}, reply.finishReason);
     if (objectOf(request.stream_options).include_usage === true) {
       yield event({ ...head(reply, "chat.completion.chunk"), choices: [], usage: usage(reply) });
     }
@@ -44,23 +45,35 @@ export const chat: MockDialect = {
 export const completions: MockDialect = {
   body: (reply) => ({
     ...head(reply, "text_completion"),
-    choices: [{ index: 0, text: reply.tokens.join(""), logprobs: null, finish_reason: finish(reply) }],
+    choices: indexes(reply).map((index) => ({
+      index,
+      text: reply.tokens.join(""),
+      logprobs: null,
+      finish_reason: finish(reply),
+    })),
     usage: usage(reply),
   }),
   *events(reply, request) {
-    const chunk = (text: string, reason: string | null) =>
-      event({
-        ...head(reply, "text_completion"),
-        choices: [{ index: 0, text, logprobs: null, finish_reason: reason }],
-      });
-    for (const token of reply.tokens) yield chunk(token, null);
-    yield chunk("", finish(reply));
+    const all = indexes(reply);
+    const chunks = (text: string, reason: string | null) =>
+      all.map((index) =>
+        event({
+          ...head(reply, "text_completion"),
+          choices: [{ index, text, logprobs: null, finish_reason: reason }],
+        }),
+      );
+    for (const token of reply.tokens) yield* chunks(token, null);
+    yield* chunks("", finish(reply));
     if (objectOf(request.stream_options).include_usage === true) {
       yield event({ ...head(reply, "text_completion"), choices: [], usage: usage(reply) });
     }
     yield dataEvent("[DONE]");
   },
 };
+
+function indexes({ choices }: MockReply): number[] {
+  return Array.from({ length: choices }, (_, index) => index);
+}
 
 function event(value: JsonValue): Uint8Array {
   return dataEvent(JSON.stringify(value));

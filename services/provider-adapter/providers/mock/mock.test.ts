@@ -44,6 +44,34 @@ test("the last user message comes back, whole and as a stream", async () => {
   assert.deepEqual(stream.lasts.slice(-1), [true]);
 });
 
+test("as many choices as were asked for", async () => {
+  const whole = JSON.parse((await call({ n: 3 })).text);
+  assert.deepEqual(
+    whole.choices.map(({ index, message }: { index: number; message: { content: string } }) => [
+      index,
+      message.content,
+    ]),
+    [0, 1, 2].map((index) => [index, "Hello, good world!"]),
+  );
+  assert.equal(whole.usage.completion_tokens, 9);
+  const stream = await call({ n: 2, stream_options: { include_usage: true } }, { stream: true });
+  const chunks = events(stream.payloads);
+  for (const wanted of [0, 1]) {
+    const deltas = chunks.flatMap(({ choices: [choice] }) => (choice?.index === wanted ? [choice] : []));
+    assert.equal(deltas.map(({ delta }) => delta.content ?? "").join(""), "Hello, good world!");
+    assert.equal(deltas.at(-1).finish_reason, "stop");
+  }
+  assert.equal(chunks.at(-1).usage.completion_tokens, 6);
+  const legacy = await call({ messages: undefined, prompt: "a b", n: 2 }, { operation: Operation.COMPLETIONS });
+  assert.deepEqual(
+    JSON.parse(legacy.text).choices.map(({ text }: { text: string }) => text),
+    ["a b", "a b"],
+  );
+  for (const n of [0, 1, null, "x"]) assert.equal(JSON.parse((await call({ n })).text).choices.length, 1);
+  const tooMany = await call({ n: 129 });
+  assert.equal(tooMany.error === undefined ? undefined : findGatewayError(tooMany.error)?.param, "n");
+});
+
 test("the other dialects", async () => {
   const text = "Hello, good world!";
   const message = JSON.parse((await call({}, { operation: Operation.MESSAGES })).text);

@@ -1,4 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import { gatewayError } from "#chassis/errors.ts";
+import { Reason } from "#gen/sluice/error/v1/error_pb.ts";
+import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { JsonObject, JsonValue, ProviderCall } from "../../provider.ts";
 import { listOf, objectOf, objectsOf, textOf } from "../../translate/json-reading.ts";
@@ -16,6 +19,8 @@ export interface MockReply {
   readonly id: string;
   readonly model: string;
   readonly createdAt: number;
+  /** How many times all of it is said: 1 in a dialect without choices. */
+  readonly choices: number;
   /** The answer's text, cut into tokens. */
   readonly tokens: readonly string[];
   readonly toolCalls: readonly MockToolCall[];
@@ -26,6 +31,9 @@ export interface MockReply {
 const words = ["The", " sluice", " lets", " through", " what", " the", " mill", " can", " use", ".", " "];
 const charactersPerToken = 4;
 const tokensPerMessage = 4;
+const withChoices: ReadonlySet<Operation> = new Set([Operation.CHAT_COMPLETIONS, Operation.COMPLETIONS]);
+/** As many as OpenAI gives. */
+const maxChoices = 128;
 
 /** Makes up what to say: the echo of the last user message, unless the knobs want something else. */
 export function makeReply(call: ProviderCall, body: JsonObject, knobs: Knobs): MockReply {
@@ -34,15 +42,17 @@ export function makeReply(call: ProviderCall, body: JsonObject, knobs: Knobs): M
   const said = toolCalls.length > 0 && knobs.tokens === undefined ? [] : makeTokens(prompt.last, knobs);
   const limit = outputLimit(call, body);
   const tokens = said.slice(0, limit);
-  const output = tokens.length + toolCalls.reduce((sum, { arguments: text }) => sum + tokensOf(text) + 8, 0);
+  const once = tokens.length + toolCalls.reduce((sum, { arguments: text }) => sum + tokensOf(text) + 8, 0);
+  const choices = withChoices.has(call.operation) ? choicesOf(body) : 1;
   return {
     id: `mock-${call.createdAt.toString(36)}-${hashOf(call.body).toString(36)}`,
     model: call.model,
     createdAt: call.createdAt,
+    choices,
     tokens,
     toolCalls,
     finishReason: tokens.length < said.length ? "length" : toolCalls.length > 0 ? "tool_calls" : "stop",
-    usage: create(UsageSchema, { inputTokens: BigInt(prompt.tokens), outputTokens: BigInt(output) }),
+    usage: create(UsageSchema, { inputTokens: BigInt(prompt.tokens), outputTokens: BigInt(once * choices) }),
   };
 }
 
@@ -84,6 +94,12 @@ function makeToolCalls(body: JsonObject, knobs: Knobs): MockToolCall[] {
     name: call.name,
     arguments: JSON.stringify(call.arguments),
   }));
+}
+
+function choicesOf({ n }: JsonObject): number {
+  if (typeof n !== "number" || n <= 1) return 1;
+  if (n <= maxChoices) return Math.floor(n);
+  throw gatewayError(Reason.INVALID_REQUEST, `'n' must be at most ${maxChoices}.`, { param: "n" });
 }
 
 function outputLimit(call: ProviderCall, body: JsonObject): number {

@@ -82,7 +82,7 @@ export function partsOf({ parts }: JsonObject): JsonObject[] {
 }
 
 export function refuse(settings: TranslationSettings, what: string): [] {
-  refuseOrDrop(settings, "contents", `This provider is spoken to over chat completions, which take no ${what}.`);
+  refuseOrDrop(settings, "contents", `This provider is spoken to over chat completions, which do not take ${what}.`);
   return [];
 }
 

@@ -86,6 +86,6 @@ export function plainText(blocks: readonly JsonObject[]): string {
 }
 
 function refuse(reader: ContentReader, what: string): undefined {
-  refuseOrDrop(reader.settings, "messages", `A chat completions upstream takes no ${what}.`);
+  refuseOrDrop(reader.settings, "messages", `A chat completions upstream does not take ${what}.`);
   return undefined;
 }

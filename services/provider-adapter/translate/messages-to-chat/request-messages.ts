@@ -78,7 +78,7 @@ function assistantMessages(blocks: readonly JsonObject[], reader: ContentReader)
     else if (block.type === "compaction") content += textOf(block.content);
     else if (block.type !== "redacted_thinking" && !ranAtAnthropic.test(textOf(block.type))) {
       const what = `content of type '${textOf(block.type)}' in an assistant message`;
-      refuseOrDrop(reader.settings, "messages", `A chat completions upstream takes no ${what}.`);
+      refuseOrDrop(reader.settings, "messages", `A chat completions upstream does not take ${what}.`);
     }
   }
   if (content === "" && calls.length === 0) return [];

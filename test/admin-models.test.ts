@@ -347,17 +347,17 @@ if (meshAvailable()) {
         model_info: { id: model_name },
       });
 
-    test("a model that is added at one answers at both within a second", async () => {
+    test("a model that is added at one answers at both as soon as they are told", async () => {
       assert.equal((await add(0, "new")).status, 200);
       assert.equal(await chat(0, "new"), 200);
-      await until(1000, async () => (await chat(1, "new")) === 200);
+      await until(toldMs, async () => (await chat(1, "new")) === 200);
       assert.equal((await at(1)("POST", "/model/delete", { id: "new" })).status, 200);
-      await until(1000, async () => (await chat(0, "new")) === 404);
+      await until(toldMs, async () => (await chat(0, "new")) === 404);
     });
 
     test("while the database is away what is known is served and changes are 503; afterwards all is well", async () => {
       assert.equal((await add(0, "kept")).status, 200);
-      await until(1000, async () => (await chat(1, "kept")) === 200);
+      await until(toldMs, async () => (await chat(1, "kept")) === 200);
       await postgres?.down();
       assert.deepEqual([await chat(0, "kept"), await chat(1, "kept")], [200, 200]);
       assert.equal((await at(0)("GET", "/model/info")).body.data.length, 1);
@@ -371,6 +371,9 @@ if (meshAvailable()) {
     });
   });
 }
+
+/** A second where nothing stalls, and two for a machine that does; by themselves they ask every five. */
+const toldMs = 3_000;
 
 async function until(ms: number, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + ms;

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { freePort } from "#chassis/server-process.ts";
 import {
   type GatewayProcess,
   makeDataDir,
@@ -19,7 +20,7 @@ const placements = [
   ...(meshAvailable() ? [["the mesh", "services/mesh/local-mesh.ts"] as const] : []),
 ] as const;
 
-async function startParrot(port = 0): Promise<{ child: ChildProcess; port: number }> {
+async function startParrot(port: number): Promise<{ child: ChildProcess; port: number }> {
   const script = join(import.meta.dirname, "harness/parrot-service.ts");
   const child = spawn(process.execPath, [script, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
   const [line] = await once(child.stdout, "data");
@@ -33,7 +34,7 @@ for (const [placement, entry] of placements) {
     let dataDir: string;
     before(async () => {
       dataDir = await makeDataDir();
-      parrot = await startParrot();
+      parrot = await startParrot(await freePort());
       const config = join(dataDir, "config.yaml");
       const prices = "input_cost_per_token: 0.000001, output_cost_per_token: 0.000002";
       const params = `model: grpc/polly, api_base: "grpc://127.0.0.1:${parrot.port}", num_retries: 0, ${prices}`;

@@ -34,6 +34,8 @@ class TwinMesh {
   readonly #ports = new Map<ServiceName, readonly number[]>();
   /** Of the replica that restarts. */
   #leaving: number | undefined;
+  /** Requests that wait for the head of their answer, by the port of their edge. */
+  readonly #waiting = new Map<number, number>();
   #turn = 0;
 
   constructor(scheme: string, shared: Readonly<Record<string, string | undefined>>) {
@@ -56,6 +58,8 @@ class TwinMesh {
     for (const replica of this.replicas) {
       this.#leaving = replica.port;
       await sleep(100);
+      // One that its edge has not read yet would be lost with its connection.
+      while ((this.#waiting.get(replica.port) ?? 0) > 0) await sleep(5);
       await replica.gateway.close();
       replica.gateway = await startGateway(this.#environment(replica, changes));
       this.#leaving = undefined;
@@ -74,7 +78,10 @@ class TwinMesh {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     };
     const edges = (this.#ports.get("edge") ?? []).filter((port) => port !== this.#leaving);
-    return fetch(`http://127.0.0.1:${edges[this.#turn++ % edges.length]}${path}`, init);
+    const edge = edges[this.#turn++ % edges.length] ?? assert.fail();
+    const count = (change: number) => this.#waiting.set(edge, (this.#waiting.get(edge) ?? 0) + change);
+    count(1);
+    return fetch(`http://127.0.0.1:${edge}${path}`, init).finally(() => count(-1));
   }
 
   #environment({ service, port, probePort, dataDir }: Omit<Replica, "gateway">, changes: Record<string, string>) {
@@ -181,8 +188,8 @@ if (meshAvailable()) {
       await mkdir(folder);
       const replace = async (by: TestAuthority, trusted: readonly TestAuthority[]) => {
         const files = await writeIdentity(folder, await by.issue(), trusted);
-        // Every process looks at them every two seconds.
-        await sleep(3_000);
+        // Every process looks at them every two seconds. A machine that stalls shortens one of the pauses alone.
+        for (let pauses = 0; pauses < 6; pauses += 1) await sleep(500);
         return files;
       };
       const files = await replace(first, [first]);

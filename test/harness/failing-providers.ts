@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { freePort } from "#chassis/server-process.ts";
 import { type FakeUpstream, type ScriptedAnswer, startFakeUpstream } from "#chassis/testing/fake-upstream.ts";
 import { type GatewayProcess, makeDataDir, removeDataDir, startGatewayProcess } from "./gateway-process.ts";
 import { type Dialect, helloAnswer } from "./provider-answers.ts";
@@ -61,10 +62,9 @@ export async function startFailingProviders(): Promise<FailingProviders> {
     const stream = body.includes('"stream":true');
     return helloAnswer(url.endsWith("/messages") ? "anthropic" : "openai", stream);
   });
-  const gone = await startFakeUpstream();
-  await gone.close();
+  const gone = `http://127.0.0.1:${await freePort()}`;
   const path = join(dataDir, "config.yaml");
-  await writeFile(path, configuration(sick.url, well.url, gone.url));
+  await writeFile(path, configuration(sick.url, well.url, gone));
   const env = { CONFIG_FILE_PATH: path, PROVIDER_KEY: canary, SLUICE_LOG: "debug" };
   const gateway = await startGatewayProcess({ entry: "services/main.ts", env, dataDir, masterKey });
   return {

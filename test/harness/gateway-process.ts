@@ -20,7 +20,7 @@ export interface GatewayProcess {
   /** The process ids of the mesh's services; empty for a single process. */
   servicePid(name: string): number;
   kill(signal: NodeJS.Signals): void;
-  /** Resolves with the exit code when the process is gone. */
+  /** Resolves with the exit code when the process is gone and everything it printed was read. */
   readonly exited: Promise<number | null>;
   /** Ends it in good order. */
   stop(): Promise<void>;
@@ -63,8 +63,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  const exited = once(child, "exit").then(([code]) => code as number | null);
-  await untilReady(child, () => output);
+  const exited = once(child, "close").then(([code]) => code as number | null);
+  await untilReady(child, exited, () => output);
   const masterKey = options.masterKey ?? (await readMasterKey(options));
   const url = `http://127.0.0.1:${port}`;
   return {
@@ -100,11 +100,12 @@ async function readMasterKey({ entry, dataDir }: GatewayProcessOptions): Promise
   return (await readFile(join(folder, "master.key"), "utf8")).trim();
 }
 
-async function untilReady(child: ChildProcess, output: () => string): Promise<void> {
+async function untilReady(child: ChildProcess, exited: Promise<unknown>, output: () => string): Promise<void> {
   const deadline = Date.now() + readyMs;
   while (!output().includes("Try it:")) {
     if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
       child.kill("SIGKILL");
+      await exited;
       throw new Error(`the gateway did not start:\n${output()}`);
     }
     await sleep(20);

@@ -86,6 +86,7 @@ function startProcess(env: Environment, printed: (text: string) => void) {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
+  const closed = once(child, "close");
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {
       output += text;
@@ -96,6 +97,8 @@ function startProcess(env: Environment, printed: (text: string) => void) {
     const deadline = Date.now() + readyMs;
     while (!output.includes("ready on port")) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+        child.kill("SIGKILL");
+        await closed;
         throw new Error(`${env.SLUICE_SERVICES} did not start:\n${output}`);
       }
       await sleep(50);

@@ -89,7 +89,7 @@ function startPod(
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  const exited = once(child, "exit").then(([code]) => (typeof code === "number" ? code : null));
+  const exited = once(child, "close").then(([code]) => (typeof code === "number" ? code : null));
   return {
     workload,
     url: `http://127.0.0.1:${port}`,

@@ -61,7 +61,7 @@ test("users whose connections are cut recover when the database is back", async 
 
 test("a statement that never ends costs a restart, and nothing that was committed", async () => {
   const dataDir = await copyTestDataDir();
-  const running = await startEmbeddedPostgres({ dataDir, hangTimeoutMs: 2000, log: createLogger("error", () => {}) });
+  const running = await startEmbeddedPostgres({ dataDir, hangTimeoutMs: 5000, log: createLogger("error", () => {}) });
   const user = await open(running.url, "hung");
   await user.em().execute("create table hung.kept as select 7 as n");
   const endless = user.em().execute("select count(*) from generate_series(1, 1000000000000)");

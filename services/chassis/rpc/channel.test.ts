@@ -9,6 +9,7 @@ import { AuthService } from "#gen/sluice/auth/v1/auth_service_pb.ts";
 import { InferenceService, type InferResponseSchema } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { createLogger } from "../log.ts";
 import { type RpcServer, serveRpc } from "../serve/rpc-server.ts";
+import { freePort } from "../server-process.ts";
 import { implement } from "../service.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -69,11 +70,10 @@ test("calls go to the endpoint with the fewest in flight", async () => {
 });
 
 test("a call that can't reach an endpoint goes to the next, and the endpoint is left alone", async () => {
-  const [dead, alive] = await Promise.all([serve("dead"), serve("alive")]);
-  await dead.close(0);
+  const alive = await serve("alive");
   const warnings: string[] = [];
   const { channel, who } = open({
-    addresses: [dead.address, alive.address],
+    addresses: [`http://127.0.0.1:${await freePort()}`, alive.address],
     log: createLogger("warn", (line) => warnings.push(line)),
   });
   for (let index = 0; index < 6; index++) assert.equal(await who(), "alive");
@@ -105,7 +105,7 @@ test("a call that a stopping endpoint has not read goes to the next, though it m
 });
 
 test("no endpoint in reach is Unavailable, and the only one is tried again at once", async () => {
-  const first = await serve("first");
+  const first = await serve("first", "127.0.0.1", await freePort());
   const { channel, who } = open({ addresses: [first.address] });
   assert.equal(await who(), "first");
   await first.close(0);

@@ -117,6 +117,8 @@ export class OnePort {
     const deadline = performance.now() + graceMs;
     while (this.#connections.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(sweepMs, Math.max(0, deadline - performance.now()))));
+      // What came while this process stood still has not been read yet.
+      await immediate();
       if (performance.now() < quiet) continue;
       for (const [socket, connection] of this.#connections) {
         if (connection.running === 0 || this.#undecided.has(socket)) sayFarewell(socket, connection);

@@ -179,13 +179,13 @@ test("close lets calls in flight finish, on HTTP/1.1 and HTTP/2, and takes no ne
   const lean = createRemoteClient(InferenceService, channel);
   const grpc = createClient(InferenceService, createGrpcTransport({ baseUrl: server.address }));
   // Longer than idle connections are kept: those with a call on them are not told farewell.
-  const running = [lean.infer({ model: "600" }), grpc.infer({ model: "600" })].map((stream) => collect(stream));
-  await pause(60);
-  await server.close(3000);
-  assert.deepEqual(
-    (await Promise.all(running)).map(({ length }) => length),
-    [2, 2],
-  );
+  const running = [lean, grpc].map(({ infer }) => infer({ model: "600" })[Symbol.asyncIterator]());
+  for (const stream of running) assert.equal((await stream.next()).value?.event.case, "started");
+  await server.close(20_000);
+  for (const stream of running) {
+    assert.equal((await stream.next()).value?.event.case, "finished");
+    assert.equal((await stream.next()).done, true);
+  }
   await assert.rejects(collect(lean.infer({ model: "0" })), code(Code.Unavailable));
   await channel.close();
 });
@@ -241,7 +241,8 @@ test("close cuts what is left after the grace", async () => {
   await pause(60);
   const started = performance.now();
   await server.close(100);
-  assert.ok(performance.now() - started < 1500);
+  // Long before the call would be over.
+  assert.ok(performance.now() - started < 10_000);
   await failed;
   await closed(idle);
   await channel.close();
@@ -327,16 +328,16 @@ const rawCases: readonly [what: string, pieces: readonly string[], answer: RegEx
 ];
 
 describe("raw input", async () => {
-  const server = await serve({ headerTimeoutMs: 300 });
-  after(() => server.close(0));
+  const [server, impatient] = [await serve(), await serve({ headerTimeoutMs: 300 })];
+  after(() => Promise.all([server.close(0), impatient.close(0)]));
   for (const [what, pieces, answer] of rawCases) {
     test(what, async () => assert.match(await exchange(server, pieces, pieces.length > 3 ? 1 : 0), answer));
   }
   test("a head that takes too long", async () => {
-    assert.match(await exchange(server, ["POST / HTTP/1.1\r\n"]), /^HTTP\/1\.1 408 |^$/);
+    assert.match(await exchange(impatient, ["POST / HTTP/1.1\r\n"]), /^HTTP\/1\.1 408 |^$/);
   });
   test("a connection that says nothing", async () => {
-    assert.equal(await exchange(server, ["P"]), "");
+    assert.equal(await exchange(impatient, ["P"]), "");
   });
   test("and the server still answers", async () => {
     assert.match(await exchange(server, [head("application/json", 2), "{}"]), /^HTTP\/1\.1 200 /);

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { findPostgres, startPostgresServer } from "#chassis/database/postgres-server.ts";
 import type { Secret } from "#chassis/secret.ts";
 import { readTestEnv, type TestConfig } from "#chassis/testing/config.ts";
@@ -34,8 +35,8 @@ export async function startTestPostgres(config: TestConfig = readTestEnv()): Pro
   let server = await startPostgresServer(options);
   return {
     url: server.url,
-    pause: () => signalAll(server.pid, "SIGSTOP"),
-    resume: () => signalAll(server.pid, "SIGCONT"),
+    pause: () => pause(server.pid),
+    resume: () => resume(server.pid),
     down: () => server.stop(),
     async restart() {
       await server.stop();
@@ -48,10 +49,28 @@ export async function startTestPostgres(config: TestConfig = readTestEnv()): Pro
   };
 }
 
-/** The server's backends are children in sessions of their own, so each gets its signal. */
-async function signalAll(pid: number, signal: NodeJS.Signals): Promise<void> {
+/**
+ * The server's backends are children in sessions of their own, so each gets its signal. While the server itself stands
+ * still it makes no further ones, and those that end stay until it has seen that.
+ */
+async function pause(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  while (!(await isStopped(pid))) await sleep(1);
+  for (const child of await childrenOf(pid)) process.kill(child, "SIGSTOP");
+}
+
+async function resume(pid: number): Promise<void> {
+  for (const child of await childrenOf(pid)) process.kill(child, "SIGCONT");
+  process.kill(pid, "SIGCONT");
+}
+
+/** A signal is sent before it has arrived. Where there is no /proc nothing is known of it. */
+async function isStopped(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => ") T");
+  return /\) [Tt]/.test(status);
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  for (const each of [pid, ...children.split(" ").map(Number).filter(Boolean)]) {
-    process.kill(each, signal);
-  }
+  return children.split(" ").map(Number).filter(Boolean);
 }

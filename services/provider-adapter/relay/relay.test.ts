@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { findUpstreamError, gatewayError, upstreamError } from "#chassis/errors.ts";
+import { freePort } from "#chassis/server-process.ts";
 import { UpstreamErrorKind as Kind, Reason } from "#gen/sluice/error/v1/error_pb.ts";
 import { Operation } from "#gen/sluice/inference/v1/inference_pb.ts";
 import { readEnv } from "../config.ts";
@@ -309,7 +310,7 @@ test("what is no gRPC service", async () => {
   garbage.close();
   http1.close();
   const { error } = await adapter.call({
-    target: { provider: "grpc", model: "m", baseUrl: `grpc://127.0.0.1:${garbage.port}` },
+    target: { provider: "grpc", model: "m", baseUrl: `grpc://127.0.0.1:${await freePort()}` },
   });
   assert.match(error?.message ?? "", /the connection was refused/);
 });

@@ -103,7 +103,8 @@ test("an absurd estimate is refused at once where a limit applies, and else leav
     const began = performance.now();
     const reason = await refusal(admit(admissionRequest({ scopes: [scope], price })));
     assert.ok(reason === Reason.BUDGET_EXCEEDED || reason === Reason.RATE_LIMITED, `${reason}`);
-    assert.ok(performance.now() - began < 1000);
+    // Whoever is not refused at once waits for five seconds.
+    assert.ok(performance.now() - began < 4000);
   }
   assert.equal(ledger.absurd, 0);
   await admit(admissionRequest({ scopes: [scopeLimits("key:3")], price }));
@@ -336,7 +337,8 @@ test("ending a call twice is logged and charged once", async (context) => {
 });
 
 test("a shutdown sends everything, gives all back and leaves no folder", async (context) => {
-  const { folder, ledger, admit, admitter, owner } = await start(context, { config: { relayIntervalMs: 50 } });
+  const config = { relayIntervalMs: 50, drainMs: 30_000 };
+  const { folder, ledger, admit, admitter, owner } = await start(context, { config });
   const scopes = [scopeLimits("key:1", { maxBudgetNanoUsd: 100_000n })];
   (await admit(admissionRequest({ scopes, price: oneNanoAToken(1000) }))).settle(callEnd(5n));
   await admitter.close();

@@ -9,6 +9,8 @@ import { Relay } from "./relay.ts";
 import { eventually } from "./testing/fixtures.ts";
 
 const log = createLogger("error", () => undefined);
+/** A flush ends when all is sent: only a test that fails waits for so long. */
+const patienceMs = 30_000;
 
 function start(context: TestContext, memory: number) {
   const folder = journalFolder(context);
@@ -52,7 +54,7 @@ function start(context: TestContext, memory: number) {
 test("records go out in order, in bounded batches, and are acknowledged", async (context) => {
   const { path, relay, bus, acked, end } = start(context, 10_000);
   const ids = end(1200);
-  assert.ok(await relay.flush(2000));
+  assert.ok(await relay.flush(patienceMs));
   assert.deepEqual(bus.sent, ids);
   assert.deepEqual(
     acked,
@@ -72,10 +74,10 @@ test("a bus that was down gets everything once, most of it from the journal", as
   assert.equal(relay.unsent, 1500);
   assert.equal((await readLeft(path, log)).size, 1500);
   bus.down = false;
-  assert.ok(await relay.flush(5000));
+  assert.ok(await relay.flush(patienceMs));
   assert.deepEqual(bus.sent, ids);
   const more = end(10);
-  assert.ok(await relay.flush(2000));
+  assert.ok(await relay.flush(patienceMs));
   assert.deepEqual(bus.sent.slice(ids.length), more);
   assert.equal((await readLeft(path, log)).size, 0);
 });

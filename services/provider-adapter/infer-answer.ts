@@ -35,8 +35,8 @@ export class InferAnswer {
     return performance.now() - this.#begin;
   }
 
-  /** The head. Call it when the first payload is there. */
-  start(headers: Record<string, string>): InferResponse {
+  /** The head. Call it when the first payload is there. `usage`: what is known of it by then. */
+  start(headers: Record<string, string>, usage?: Usage): InferResponse {
     const { target, provider, call } = this.#call;
     this.#firstPayloadMs = this.elapsedMs;
     this.#events.firstPayload(provider.id, this.#firstPayloadMs);
@@ -51,6 +51,7 @@ export class InferAnswer {
       attemptedRetries: 0,
       attemptedFallbacks: 0,
       upstreamFirstPayloadUs: Math.min(Math.round(this.#firstPayloadMs * 1000), maxUint32),
+      ...(usage !== undefined && tellsInput(usage) ? { usage } : {}),
     };
     return response({ case: "started", value });
   }
@@ -80,6 +81,10 @@ export class InferAnswer {
     if (!usage.estimated || usage.inputTokens > 0n) return usage;
     return { ...usage, inputTokens: BigInt(this.#call.inputTokens) };
   }
+}
+
+function tellsInput({ inputTokens, cacheReadTokens, cacheWriteTokens, cacheWrite1hTokens }: Usage): boolean {
+  return inputTokens + cacheReadTokens + cacheWriteTokens + cacheWrite1hTokens > 0n;
 }
 
 function response(event: InferResponse["event"]): InferResponse {

@@ -152,7 +152,7 @@ export interface Exchange {
    * `message_stop`), so that they leave after the usage was recorded. Throws where the stream was cut short.
    */
   finish(): Uint8Array[];
-  /** Valid after `decodeBody` or `finish`, and at any moment of an abort. */
+  /** Valid after `decodeBody` or `finish`; before that, what is known so far. */
   outcome(): Outcome;
 }
 

@@ -95,7 +95,10 @@ export class StreamedAnswer implements AnswerEvents {
 
   /** The head comes with the first payloads, and never before. */
   #push(payloads: Uint8Array[], last: boolean): void {
-    if (!this.#answer.started) this.#events.push(this.#answer.start(headersForClient(this.#response.headers)));
+    if (!this.#answer.started) {
+      const headers = headersForClient(this.#response.headers);
+      this.#events.push(this.#answer.start(headers, this.#exchange.outcome().usage));
+    }
     this.#events.push(this.#answer.chunk(payloads, last));
   }
 }

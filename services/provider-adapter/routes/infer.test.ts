@@ -109,6 +109,34 @@ test("connections are used again", async () => {
   assert.ok(upstream.connections - before <= 1, `${upstream.connections - before} new connections`);
 });
 
+test("a stream's head tells the input that the provider tells at its beginning", async () => {
+  const start = {
+    message: {
+      id: "m",
+      role: "assistant",
+      model: "c",
+      content: [],
+      usage: { input_tokens: 7, cache_read_input_tokens: 90, output_tokens: 1 },
+    },
+  };
+  const text = { index: 0, delta: { type: "text_delta", text: "Hi" } };
+  const events = [
+    ["message_start", start],
+    ["content_block_start", { index: 0, content_block: { type: "text", text: "" } }],
+    ["content_block_delta", text],
+  ] as const;
+  const body = events.map(([type, data]) => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`).join("");
+  for (const operation of [Operation.CHAT_COMPLETIONS, Operation.MESSAGES]) {
+    const target = { provider: "anthropic", baseUrl: upstream.url };
+    const begun = await call({ headers: sse, body, ending: "cut" }, { operation, stream: true, target });
+    const { inputTokens, cacheReadTokens } = begun.started?.usage ?? assert.fail("the head tells no usage");
+    assert.deepEqual([inputTokens, cacheReadTokens], [7n, 90n]);
+  }
+  const silent = 'data: {"id":"x","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n';
+  const untold = await call({ headers: sse, body: silent, ending: "cut" }, { stream: true });
+  assert.ok(untold.started !== undefined && untold.started.usage === undefined);
+});
+
 test("a packed answer is unpacked although identity was asked for", async () => {
   const stream = fixture("groq/chat.sse");
   const packed = await call(

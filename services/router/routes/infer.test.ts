@@ -233,6 +233,25 @@ test("a client that hangs up aborts the upstream call at once and pays for what 
       assert.deepEqual(harness.admitter.ends.map(endName), [expected]);
     });
   }
+  await t.test("for the input that the provider told at the beginning, where it did", async () => {
+    const told = { inputTokens: 7n, cacheReadTokens: 90n, outputTokens: 1n, estimated: true };
+    for (const [afterPayloads, output] of [
+      [1, 1n],
+      [3, 3n],
+    ] as const) {
+      const adapter = createScriptedAdapter({ one: [{ kind: "hang", afterPayloads, told }] });
+      const harness = await startRouter({ yaml: oneDeployment, adapter });
+      let seen = 0;
+      for await (const { event } of harness.inference.infer(call())) {
+        if (event.case === "chunk" && ++seen === afterPayloads) break;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      const [end] = harness.admitter.ends;
+      assert.ok(end !== undefined && end !== "void");
+      const { inputTokens, cacheReadTokens, outputTokens, estimated } = end.usage;
+      assert.deepEqual([inputTokens, cacheReadTokens, outputTokens, estimated], [7n, 90n, output, true]);
+    }
+  });
   await t.test("by no longer reading", async () => {
     const adapter = createScriptedAdapter({ one: [{ kind: "hang", afterPayloads: 2 }] });
     const harness = await startRouter({ yaml: oneDeployment, adapter });

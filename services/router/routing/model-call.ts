@@ -173,7 +173,7 @@ export class ModelCall {
     const response = running.attempt.take(result);
     if (this.#settlement.done) throw this.#aborted();
     const started = running.attempt.begin(response);
-    this.#settlement.begin();
+    this.#settlement.begin(started);
     started.deployment = running.deployment.id;
     started.provider = running.deployment.provider;
     started.modelGroup = running.groupName;

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { UsageStatus } from "#gen/sluice/accounting/v1/spend_pb.ts";
-import type { Chunk, Finished } from "#gen/sluice/inference/v1/inference_pb.ts";
+import type { Chunk, Finished, Started } from "#gen/sluice/inference/v1/inference_pb.ts";
 import type { InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
 import { type Cost, CostState, type Usage, UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -35,6 +35,8 @@ export class Settlement {
   readonly #runtime: RouterRuntime;
   readonly #startedAt: number;
   #firstPayloadAt: number | undefined;
+  /** What the provider said of usage at the beginning. */
+  #told: Usage | undefined;
   #payloads = 0;
   #bytes = 0;
   #done = false;
@@ -62,8 +64,9 @@ export class Settlement {
   }
 
   /** The answer has begun. */
-  begin(): void {
+  begin(started: Started): void {
     this.#firstPayloadAt = this.#runtime.now();
+    this.#told = started.usage;
   }
 
   /** Counts what passes by, for the case that nobody says at the end what was used. */
@@ -131,12 +134,10 @@ export class Settlement {
   }
 
   #estimatedUsage(): Usage {
-    const output = this.#request.stream ? this.#payloads : Math.ceil(this.#bytes / bytesPerToken);
-    return create(UsageSchema, {
-      inputTokens: BigInt(this.#request.shape?.inputTokens ?? 0),
-      outputTokens: BigInt(output),
-      estimated: true,
-    });
+    const output = BigInt(this.#request.stream ? this.#payloads : Math.ceil(this.#bytes / bytesPerToken));
+    const known = this.#told ?? { inputTokens: BigInt(this.#request.shape?.inputTokens ?? 0), outputTokens: 0n };
+    const outputTokens = output > known.outputTokens ? output : known.outputTokens;
+    return create(UsageSchema, { ...known, outputTokens, estimated: true });
   }
 
   /**

@@ -1,7 +1,9 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { upstreamError } from "#chassis/errors.ts";
 import { UpstreamErrorKind } from "#gen/sluice/error/v1/error_pb.ts";
 import type { InferenceService, InferRequest } from "#gen/sluice/inference/v1/inference_service_pb.ts";
+import type { UsageSchema } from "#gen/sluice/inference/v1/usage_pb.ts";
 
 /** What the fake adapter does with one attempt. */
 export type Step =
@@ -12,7 +14,7 @@ export type Step =
       readonly pauseMs?: number;
     }
   | { readonly kind: "fail"; readonly error: () => Error; readonly afterPayloads?: number }
-  | { readonly kind: "hang"; readonly afterPayloads?: number }
+  | { readonly kind: "hang"; readonly afterPayloads?: number; readonly told?: MessageInitShape<typeof UsageSchema> }
   | { readonly kind: "cut" };
 
 export const answer = (output = 10, payloads: readonly string[] = ["a", "b", "[DONE]"]): Step => ({
@@ -69,7 +71,7 @@ export function createScriptedAdapter(script: Readonly<Record<string, readonly S
         requests.push(request);
         const step = nextStep(request);
         const before = step.kind === "answer" || step.kind === "cut" ? 0 : (step.afterPayloads ?? 0);
-        if (before > 0) yield* opening(before);
+        if (before > 0) yield* opening(before, step.kind === "hang" ? step.told : undefined);
         if (step.kind === "fail") throw step.error();
         if (step.kind === "hang") {
           await untilAborted(signal);
@@ -87,8 +89,8 @@ export function createScriptedAdapter(script: Readonly<Record<string, readonly S
   };
 }
 
-function* opening(payloads: number) {
-  yield { event: { case: "started" as const, value: { status: 200 } } };
+function* opening(payloads: number, usage?: MessageInitShape<typeof UsageSchema>) {
+  yield { event: { case: "started" as const, value: { status: 200, ...(usage && { usage }) } } };
   for (let at = 0; at < payloads; at++) yield chunk("x", false);
 }
 

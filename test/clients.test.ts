@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
-import OpenAI from "openai";
+import OpenAI, { AzureOpenAI } from "openai";
 import { z } from "zod";
 import {
   type FakeUpstream,
@@ -314,6 +314,17 @@ test("every failure of the anthropic client is the class it should be", async ()
     });
   }
   await assert.rejects(create("", "hi"), Anthropic.BadRequestError);
+});
+
+test("the openai client for Azure", async () => {
+  const apiKey = await generateKey(gateway);
+  const azure = new AzureOpenAI({ endpoint: gateway.url, apiKey, apiVersion: "2025-04-01-preview", maxRetries: 0 });
+  const chat = await azure.chat.completions.create({ model: "gpt-4o", messages: [{ role: "user", content: "Hi" }] });
+  assert.equal(chat.choices[0]?.message.content, "Hello");
+  const model = "text-embedding-3-small";
+  const { data } = await azure.embeddings.create({ model, input: "hi", encoding_format: "float" });
+  assert.deepEqual(data[0]?.embedding, [0.5, 0.25]);
+  assert.equal((await azure.responses.create({ model: "gpt-4o", input: "Hi" })).output_text, "Hello");
 });
 
 test("every answer has left its row", async () => {

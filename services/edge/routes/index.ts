@@ -66,7 +66,12 @@ export function createRoutes(
     infer(Operation.COMPLETIONS, "openai", withAliases("completions")),
     infer(Operation.EMBEDDINGS, "openai", withAliases("embeddings")),
     infer(Operation.RERANK, "openai", ["/v1/rerank", "/v2/rerank", "/rerank"]),
-    infer(Operation.RESPONSES, "responses", ["/v1/responses", "/responses", "/openai/v1/responses"]),
+    infer(Operation.RESPONSES, "responses", [
+      "/v1/responses",
+      "/responses",
+      "/openai/v1/responses",
+      "/openai/responses",
+    ]),
     infer(Operation.MESSAGES, "anthropic", ["/v1/messages"]),
     {
       method: "POST",
@@ -96,7 +101,13 @@ export function createRoutes(
   ];
 }
 
-/** OpenAI's path, without version, and the two older forms that name the model. */
+/** OpenAI's path, without version, and the forms that name the model; Azure's, older and newer. */
 function withAliases(path: string): string[] {
-  return [`/v1/${path}`, `/${path}`, `/engines/{model}/${path}`, `/openai/deployments/{model}/${path}`];
+  return [
+    `/v1/${path}`,
+    `/${path}`,
+    `/engines/{model}/${path}`,
+    `/openai/deployments/{model}/${path}`,
+    `/openai/v1/${path}`,
+  ];
 }

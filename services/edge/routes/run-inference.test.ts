@@ -72,6 +72,8 @@ test("every path reaches the router as its operation", async () => {
     ["/chat/completions", chat, CHAT_COMPLETIONS, "gpt-4o"],
     ["/engines/a%2Fb/chat/completions", { messages: chat.messages }, CHAT_COMPLETIONS, "a/b"],
     ["/openai/deployments/azure/gpt/chat/completions?api-version=1", chat, CHAT_COMPLETIONS, "azure/gpt"],
+    ["/openai/v1/chat/completions", chat, CHAT_COMPLETIONS, "gpt-4o"],
+    ["/openai/responses?api-version=1", { model: "m", input: "i" }, RESPONSES, "m"],
     ["/v1/completions", { model: "m", prompt: "p" }, COMPLETIONS, "m"],
     ["/engines/m/completions", { prompt: "p" }, COMPLETIONS, "m"],
     ["/embeddings", { model: "m", input: "i" }, EMBEDDINGS, "m"],

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Environment, text } from "#chassis/environment.ts";
-import { numberIn } from "#chassis/file-values.ts";
+import { flag, numberIn } from "#chassis/file-values.ts";
 import { Secret } from "#chassis/secret.ts";
 import { emptyYaml, loadYamlFile, readSection, valueAt, type YamlDocument } from "#chassis/yaml-file.ts";
 import { composeDatabaseUrl } from "./database-address.ts";
@@ -30,7 +30,7 @@ const general = z
 const litellm = z
   .looseObject({
     timezone: z.string("expected the name of a time zone").nullish(),
-    ssl_verify: z.union([z.boolean(), z.string()], "expected true, false or a file of certificates").nullish(),
+    ssl_verify: z.union([flag, z.string()], "expected true, false or a file of certificates"),
   })
   .nullish();
 const builtGeneral = [

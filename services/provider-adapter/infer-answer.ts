@@ -51,7 +51,7 @@ export class InferAnswer {
       attemptedRetries: 0,
       attemptedFallbacks: 0,
       upstreamFirstPayloadUs: Math.min(Math.round(this.#firstPayloadMs * 1000), maxUint32),
-      ...(usage !== undefined && tellsInput(usage) ? { usage } : {}),
+      usage: usage !== undefined && tellsInput(usage) ? usage : undefined,
     };
     return response({ case: "started", value });
   }

@@ -8,6 +8,7 @@ import { type ForwardProxyOptions, startForwardProxy } from "../testing/forward-
 import { HttpClient, type HttpClientOptions } from "./http-client.ts";
 import { readOrigin } from "./open-socket.ts";
 import { Asked, ask, limits } from "./testing/ask.ts";
+import { answerLargely, exchangeLargely } from "./testing/large-bodies.ts";
 import { type Script, startRawServer } from "./testing/raw-server.ts";
 
 const hi = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -90,31 +91,9 @@ test("an origin without TLS is asked for by its whole address", async () => {
 });
 
 test("large bodies go through a tunnel as they are, both ways, at the reader's pace", async () => {
-  const size = 20_000_000;
   const proxy = await proxyOf();
-  const server = await secureServer((socket, _, connection) => {
-    const answer = () => {
-      if (!connection.received.endsWith("!")) return;
-      connection.received = "";
-      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-      socket.write(Buffer.alloc(size, "0123456789"));
-    };
-    socket.on("data", answer);
-    answer();
-  });
-  const body = Buffer.concat([Buffer.alloc(5_000_000, "y"), Buffer.from("!")]);
-  const asked = new Asked(clientOf(proxy.url), server.origin, { method: "POST", body });
-  await asked.begun.promise;
-  asked.exchange.pause();
-  await sleep(50);
-  const read = asked.body.length;
-  await sleep(50);
-  assert.equal(asked.body.length, read);
-  assert.ok(read < size);
-  asked.exchange.resume();
-  await asked.over.promise;
-  assert.equal(asked.error, undefined);
-  assert.ok(asked.body === "0123456789".repeat(size / 10));
+  const server = await secureServer(answerLargely);
+  await exchangeLargely(clientOf(proxy.url), server.origin);
 });
 
 test("nothing is sent to who cannot prove its name, unless that is asked for", async () => {

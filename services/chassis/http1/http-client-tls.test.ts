@@ -8,6 +8,7 @@ import { Worker } from "node:worker_threads";
 import { createAuthority } from "../testing/certificates.ts";
 import { HttpClient } from "./http-client.ts";
 import { Asked, ask, limits } from "./testing/ask.ts";
+import { answerLargely, exchangeLargely } from "./testing/large-bodies.ts";
 import { type RawServer, type Script, startRawServer } from "./testing/raw-server.ts";
 
 const hi = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -105,30 +106,8 @@ test("connections are used again, also where an answer is quicker than the word 
 });
 
 test("large bodies, with somebody who does not read for a while", async () => {
-  const size = 20_000_000;
-  const server = await secureServer((socket, _, connection) => {
-    const answer = () => {
-      if (!connection.received.endsWith("!")) return;
-      connection.received = "";
-      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-      socket.write(Buffer.alloc(size, "x"));
-    };
-    socket.on("data", answer);
-    answer();
-  });
-  const body = Buffer.concat([Buffer.alloc(5_000_000, "y"), Buffer.from("!")]);
-  const asked = new Asked(client, server.origin, { method: "POST", body });
-  await asked.begun.promise;
-  asked.exchange.pause();
-  await sleep(50);
-  const read = asked.body.length;
-  await sleep(50);
-  assert.equal(asked.body.length, read);
-  assert.ok(read < size);
-  asked.exchange.resume();
-  await asked.over.promise;
-  assert.equal(asked.error, undefined);
-  assert.equal(asked.body, "x".repeat(size));
+  const server = await secureServer(answerLargely);
+  await exchangeLargely(client, server.origin);
 });
 
 test("an end in the middle, and a connection that is no TLS", async () => {
